@@ -42,14 +42,20 @@ pub(crate) struct CipherKey {
 }
 
 impl CipherKey {
-    #[expect(clippy::expect_used, reason = "only a key of another length or a failed allocation")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only a key of another length or a failed allocation"
+    )]
     pub(crate) fn new(cipher: Cipher, key: &[u8; 32]) -> Self {
         let algorithm = match cipher {
             Cipher::Aes256Gcm => &AES_256_GCM,
             Cipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,
         };
         let key = UnboundKey::new(algorithm, key).expect("both ciphers take a 32-byte key");
-        Self { key: LessSafeKey::new(key), cipher }
+        Self {
+            key: LessSafeKey::new(key),
+            cipher,
+        }
     }
 
     pub(crate) const fn cipher(&self) -> Cipher {
@@ -66,7 +72,8 @@ impl CipherKey {
         tag: &mut [u8; TAG_BYTES],
     ) -> Result<(), Unspecified> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.key.seal_out_of_place_scatter(nonce, Aad::from(aad), plain, out, &[], tag)
+        self.key
+            .seal_out_of_place_scatter(nonce, Aad::from(aad), plain, out, &[], tag)
     }
 
     pub(crate) fn seal_in_place(
@@ -77,7 +84,9 @@ impl CipherKey {
         tag: &mut [u8; TAG_BYTES],
     ) -> Result<(), Unspecified> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let computed = self.key.seal_in_place_separate_tag(nonce, Aad::from(aad), in_out)?;
+        let computed = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), in_out)?;
         tag.copy_from_slice(computed.as_ref());
         Ok(())
     }
@@ -91,7 +100,8 @@ impl CipherKey {
         plain: &mut [u8],
     ) -> Result<(), Unspecified> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.key.open_separate_gather(nonce, Aad::from(aad), sealed, tag, plain)
+        self.key
+            .open_separate_gather(nonce, Aad::from(aad), sealed, tag, plain)
     }
 
     pub(crate) fn open_in_place(
@@ -102,12 +112,16 @@ impl CipherKey {
         tag: &[u8],
     ) -> Result<(), Unspecified> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, in_out).map(|_| ())
+        self.key
+            .open_in_place_separate_tag(nonce, Aad::from(aad), tag, in_out)
+            .map(|_| ())
     }
 }
 
 impl fmt::Debug for CipherKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CipherKey").field("cipher", &self.cipher).finish_non_exhaustive()
+        f.debug_struct("CipherKey")
+            .field("cipher", &self.cipher)
+            .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,14 @@
 //! Reading a stream, package by package, from its start or from the middle.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::cipher::{Cipher, CipherKey};
+use crate::cipher::CipherKey;
 use crate::error::OpenError;
 use crate::package::{
-    AAD_BYTES, HEADER_BYTES, Header, HeaderFault, OVERHEAD_BYTES, PACKAGE_BYTES, StreamNonce,
-    TAG_BYTES, Version,
+    HEADER_BYTES, Header, HeaderFault, OVERHEAD_BYTES, PACKAGE_BYTES, StreamNonce, Version,
 };
 
 /// Which versions of the format an [`Opener`] takes.
@@ -124,10 +124,7 @@ impl Opener {
     ///
     /// # Errors
     /// As [`open`](Self::open); `package` is then all zeros.
-    pub fn open_in_place<'p>(
-        &mut self,
-        package: &'p mut [u8],
-    ) -> Result<&'p mut [u8], OpenError> {
+    pub fn open_in_place<'p>(&mut self, package: &'p mut [u8]) -> Result<&'p mut [u8], OpenError> {
         match self.open_within(package) {
             Ok(plain_bytes) => Ok(&mut package[HEADER_BYTES..HEADER_BYTES + plain_bytes]),
             Err(error) => {
@@ -162,7 +159,13 @@ impl Opener {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let is_v1 = matches!(self.stream, Some(Stream { version: Version::V1, .. }));
+        let is_v1 = matches!(
+            self.stream,
+            Some(Stream {
+                version: Version::V1,
+                ..
+            })
+        );
         if self.ended || is_v1 {
             Ok(())
         } else {
@@ -172,18 +175,23 @@ impl Opener {
 
     fn open_between(&mut self, sealed: &[u8], plain: &mut [u8]) -> Result<Opened, OpenError> {
         let (header, sequence) = self.admit(sealed)?;
-        let (index, expected) = (self.next, header.payload_bytes);
-        let plain = match plain.split_at_mut_checked(expected) {
-            Some((plain, _)) => plain,
-            None => {
-                return Err(OpenError::OutputTooSmall { index, expected, found: plain.len() });
-            }
+        let (index, expected, found) = (self.next, header.payload_bytes, plain.len());
+        let Some((plain, _)) = plain.split_at_mut_checked(expected) else {
+            return Err(OpenError::OutputTooSmall {
+                index,
+                expected,
+                found,
+            });
         };
-        let (aad, rest) = sealed.split_at(AAD_BYTES);
-        let (body, tag) = rest[HEADER_BYTES - AAD_BYTES..].split_at(expected);
-        let aad = aad.try_into().unwrap_or([0; AAD_BYTES]);
+        let (body, tag) = sealed[HEADER_BYTES..].split_at(expected);
         self.key_for(&header)
-            .open(header.cipher_nonce(sequence), aad, body, tag, plain)
+            .open(
+                header.cipher_nonce(sequence),
+                header.aad(),
+                body,
+                tag,
+                plain,
+            )
             .map_err(|_| OpenError::NotAuthentic { index })?;
         Ok(self.advance(&header))
     }
@@ -197,4 +205,172 @@ impl Opener {
             .map_err(|_| OpenError::NotAuthentic { index })?;
         Ok(self.advance(&header).plain_bytes)
     }
+
+    fn expect_more(&self) -> Result<(), OpenError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.ended => Err(OpenError::DataAfterFinal { index: self.next }),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that can be said against a package before its tag is looked at. What passes has exactly the length
+    /// that its header declares.
+    fn admit(&self, sealed: &[u8]) -> Result<(Header, u32), OpenError> {
+        self.expect_more()?;
+        let (index, found) = (self.next, sealed.len());
+        let Some(header) = sealed.first_chunk() else {
+            return Err(OpenError::CutPackage {
+                index,
+                expected: OVERHEAD_BYTES + 1,
+                found,
+            });
+        };
+        let (header, sequence) = self.check(header)?;
+        let expected = header.sealed_bytes();
+        match found.cmp(&expected) {
+            Ordering::Less => Err(OpenError::CutPackage {
+                index,
+                expected,
+                found,
+            }),
+            Ordering::Greater => Err(OpenError::SurplusBytes {
+                index,
+                expected,
+                found,
+            }),
+            Ordering::Equal => Ok((header, sequence)),
+        }
+    }
+
+    /// The header by itself and against the packages before it; also gives the sequence number.
+    fn check(&self, header: &[u8; HEADER_BYTES]) -> Result<(Header, u32), OpenError> {
+        let index = self.next;
+        let sequence = u32::try_from(index).map_err(|_| OpenError::TooManyPackages { index })?;
+        let header = Header::parse(header).map_err(|fault| match fault {
+            HeaderFault::UnknownCipher(cipher) => OpenError::UnknownCipher { index, cipher },
+            HeaderFault::UnknownVersion(version) => {
+                OpenError::UnsupportedVersion { index, version }
+            }
+        })?;
+        let is_accepted = match header.version {
+            Version::V1 => self.accept != Accept::V2Only && self.expected_nonce.is_none(),
+            Version::V2 => self.accept != Accept::V1Only,
+        };
+        if !is_accepted {
+            let version = header.version.byte();
+            return Err(OpenError::UnsupportedVersion { index, version });
+        }
+        if let Some(found) = header.written_sequence().filter(|&found| found != sequence) {
+            return Err(OpenError::WrongSequence { index, found });
+        }
+        if let Some(stream) = &self.stream {
+            self.check_against(stream, &header)?;
+        }
+        // After the check against its own stream, so that the two faults are told apart.
+        if self
+            .expected_nonce
+            .is_some_and(|expected| expected != header.stream())
+        {
+            return Err(OpenError::UnexpectedStream { index });
+        }
+        let payload = header.payload_bytes;
+        if header.version == Version::V2 && !header.is_final() && payload != PACKAGE_BYTES {
+            return Err(OpenError::ShortPackage { index, payload });
+        }
+        Ok((header, sequence))
+    }
+
+    fn check_against(&self, stream: &Stream, header: &Header) -> Result<(), OpenError> {
+        let index = self.next;
+        if header.version != stream.version {
+            return Err(OpenError::VersionChanged { index });
+        }
+        if header.version == Version::V1 && self.lenient_v1 {
+            return Ok(());
+        }
+        if header.cipher != stream.key.cipher() {
+            return Err(OpenError::CipherChanged { index });
+        }
+        if header.stream() != stream.constant {
+            return Err(OpenError::NonceChanged { index });
+        }
+        Ok(())
+    }
+
+    /// The expanded key. The first package settles the stream even if it turns out forged: the opener is then of no
+    /// more use.
+    fn key_for(&mut self, header: &Header) -> &CipherKey {
+        let new = || Stream {
+            version: header.version,
+            constant: header.stream(),
+            key: CipherKey::new(header.cipher, &self.key),
+        };
+        let stream = match self.stream.take() {
+            Some(stream) if stream.key.cipher() == header.cipher => stream,
+            // Another cipher gets here in the lenient reading alone.
+            Some(_) | None => new(),
+        };
+        &self.stream.insert(stream).key
+    }
+
+    fn advance(&mut self, header: &Header) -> Opened {
+        self.next += 1;
+        self.ended = header.is_final();
+        Opened {
+            plain_bytes: header.payload_bytes,
+            is_final: self.ended,
+        }
+    }
 }
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener")
+            .field("accept", &self.accept)
+            .field("expected_nonce", &self.expected_nonce)
+            .field("next", &self.next)
+            .field("ended", &self.ended)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens a stream that is at hand whole. Nothing is released if any of it is bad.
+///
+/// An empty stream is the sealed form of an empty plaintext, which nothing authenticates: compare the length with one
+/// known otherwise.
+///
+/// # Errors
+/// Any of [`OpenError`].
+pub fn open_to_vec(
+    key: &[u8; 32],
+    accept: Accept,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    open_all(Opener::new(key, accept), sealed)
+}
+
+fn open_all(mut opener: Opener, mut sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    // As long as it can get: growing would leave plaintext behind in freed memory.
+    let mut plain = Zeroizing::new(vec![0; sealed.len()]);
+    let mut plain_bytes = 0;
+    if sealed.is_empty() {
+        return Ok(plain);
+    }
+    while !sealed.is_empty() {
+        let declared = match sealed.first_chunk() {
+            Some(header) => opener.declared_sealed_length(header)?,
+            None => sealed.len(),
+        };
+        let (package, rest) = sealed.split_at(declared.min(sealed.len()));
+        plain_bytes += opener.open(package, &mut plain[plain_bytes..])?.plain_bytes;
+        sealed = rest;
+    }
+    opener.finish()?;
+    plain.truncate(plain_bytes);
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,12 @@ impl Header {
             tail[0] |= FINAL_FLAG;
         }
         let payload_bytes = usize::from(payload_last) + 1;
-        Self { version: Version::V2, cipher, payload_bytes, tail }
+        Self {
+            version: Version::V2,
+            cipher,
+            payload_bytes,
+            tail,
+        }
     }
 
     pub(crate) fn parse(bytes: &[u8; HEADER_BYTES]) -> Result<Self, HeaderFault> {
@@ -106,15 +111,25 @@ impl Header {
         };
         let cipher = Cipher::from_id(cipher).ok_or(HeaderFault::UnknownCipher(cipher))?;
         let payload_bytes = usize::from(u16::from_le_bytes([len_0, len_1])) + 1;
-        Ok(Self { version, cipher, payload_bytes, tail })
+        Ok(Self {
+            version,
+            cipher,
+            payload_bytes,
+            tail,
+        })
     }
 
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
-        let [low, high, ..] = (self.payload_bytes - 1).to_le_bytes();
         let mut bytes = [0; HEADER_BYTES];
-        bytes[..AAD_BYTES].copy_from_slice(&[self.version.byte(), self.cipher.id(), low, high]);
+        bytes[..AAD_BYTES].copy_from_slice(&self.aad());
         bytes[AAD_BYTES..].copy_from_slice(&self.tail);
         bytes
+    }
+
+    /// What the tag covers besides the ciphertext: version, cipher and length.
+    pub(crate) fn aad(&self) -> [u8; AAD_BYTES] {
+        let [low, high, ..] = (self.payload_bytes - 1).to_le_bytes();
+        [self.version.byte(), self.cipher.id(), low, high]
     }
 
     pub(crate) const fn sealed_bytes(&self) -> usize {

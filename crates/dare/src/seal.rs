@@ -7,7 +7,7 @@ use aws_lc_rs::error::Unspecified;
 use crate::cipher::{Cipher, CipherKey};
 use crate::error::SealError;
 use crate::package::{
-    AAD_BYTES, HEADER_BYTES, Header, OVERHEAD_BYTES, PACKAGE_BYTES, PACKAGES_MAX,
+    HEADER_BYTES, Header, NONCE_BYTES, OVERHEAD_BYTES, PACKAGE_BYTES, PACKAGES_MAX,
     SEALED_PACKAGE_BYTES, StreamNonce, TAG_BYTES,
 };
 
@@ -28,7 +28,11 @@ impl Sealer {
     /// Begins a stream. `nonce` must never have been used under `key` before: draw it anew for each attempt to write.
     #[must_use]
     pub fn new(key: &[u8; 32], cipher: Cipher, nonce: StreamNonce) -> Self {
-        Self { key: CipherKey::new(cipher, key), nonce, next: 0 }
+        Self {
+            key: CipherKey::new(cipher, key),
+            nonce,
+            next: 0,
+        }
     }
 
     /// Seals one full package; more must follow, or the stream reads as truncated.
@@ -76,7 +80,11 @@ impl Sealer {
 
     /// The last sequence number belongs to a final package: a full one sealed there could not be followed by any.
     const fn leave_room_for_final(&self) -> Result<(), SealError> {
-        if self.next >= PACKAGES_MAX - 1 { Err(SealError::StreamTooLong) } else { Ok(()) }
+        if self.next >= PACKAGES_MAX - 1 {
+            Err(SealError::StreamTooLong)
+        } else {
+            Ok(())
+        }
     }
 
     fn seal_between(
@@ -90,11 +98,11 @@ impl Sealer {
         if found != expected {
             return Err(SealError::OutputLength { expected, found });
         }
-        let (header, nonce, aad) = self.begin(payload_last, is_final)?;
+        let (header, nonce) = self.begin(payload_last, is_final)?;
         let done = match split(sealed) {
             Some((head, body, tag)) => {
-                *head = header;
-                self.key.seal(nonce, aad, plain, body, tag)
+                *head = header.encode();
+                self.key.seal(nonce, header.aad(), plain, body, tag)
             }
             None => Err(Unspecified),
         };
@@ -107,11 +115,11 @@ impl Sealer {
         payload_last: u16,
         is_final: bool,
     ) -> Result<(), SealError> {
-        let (header, nonce, aad) = self.begin(payload_last, is_final)?;
+        let (header, nonce) = self.begin(payload_last, is_final)?;
         let done = match split(package) {
             Some((head, body, tag)) => {
-                *head = header;
-                self.key.seal_in_place(nonce, aad, body, tag)
+                *head = header.encode();
+                self.key.seal_in_place(nonce, header.aad(), body, tag)
             }
             None => Err(Unspecified),
         };
@@ -123,20 +131,20 @@ impl Sealer {
         &mut self,
         payload_last: u16,
         is_final: bool,
-    ) -> Result<([u8; HEADER_BYTES], [u8; 12], [u8; AAD_BYTES]), SealError> {
+    ) -> Result<(Header, [u8; NONCE_BYTES]), SealError> {
         let sequence = u32::try_from(self.next).map_err(|_| SealError::StreamTooLong)?;
         self.next += 1;
         let header = Header::sealing(self.key.cipher(), payload_last, self.nonce, is_final);
-        let bytes = header.encode();
-        let [a, b, c, d, ..] = bytes;
-        Ok((bytes, header.cipher_nonce(sequence), [a, b, c, d]))
+        Ok((header, header.cipher_nonce(sequence)))
     }
 
     /// Leaves no half-sealed package, and in place no plaintext, behind a failure.
     fn end(&self, done: Result<(), Unspecified>, package: &mut [u8]) -> Result<(), SealError> {
         done.map_err(|Unspecified| {
             package.fill(0);
-            SealError::Cipher { index: self.next - 1 }
+            SealError::Cipher {
+                index: self.next - 1,
+            }
         })
     }
 }
@@ -155,10 +163,16 @@ fn payload_last(payload_bytes: usize) -> Result<u16, SealError> {
     payload_bytes
         .checked_sub(1)
         .and_then(|last| u16::try_from(last).ok())
-        .ok_or(SealError::PayloadLength { found: payload_bytes })
+        .ok_or(SealError::PayloadLength {
+            found: payload_bytes,
+        })
 }
 
-type Parts<'p> = (&'p mut [u8; HEADER_BYTES], &'p mut [u8], &'p mut [u8; TAG_BYTES]);
+type Parts<'p> = (
+    &'p mut [u8; HEADER_BYTES],
+    &'p mut [u8],
+    &'p mut [u8; TAG_BYTES],
+);
 
 fn split(package: &mut [u8]) -> Option<Parts<'_>> {
     let (header, rest) = package.split_first_chunk_mut()?;
@@ -171,20 +185,30 @@ fn split(package: &mut [u8]) -> Option<Parts<'_>> {
 /// # Panics
 /// If AWS-LC fails to seal, which it does only for lengths that no package has.
 #[must_use]
-#[expect(clippy::expect_used, reason = "every length is computed here, so no SealError can occur")]
+#[expect(
+    clippy::expect_used,
+    reason = "every length is computed here, so no SealError can occur"
+)]
 pub fn seal_to_vec(key: &[u8; 32], cipher: Cipher, nonce: StreamNonce, plain: &[u8]) -> Vec<u8> {
     let count = plain.len().div_ceil(PACKAGE_BYTES);
     let mut sealed = vec![0; plain.len() + count * OVERHEAD_BYTES];
-    let Some(last) = count.checked_sub(1) else { return sealed };
+    let Some(last) = count.checked_sub(1) else {
+        return sealed;
+    };
 
     let (full, rest) = plain.split_at(last * PACKAGE_BYTES);
     let (full_sealed, rest_sealed) = sealed.split_at_mut(last * SEALED_PACKAGE_BYTES);
     let mut sealer = Sealer::new(key, cipher, nonce);
-    for (plain, sealed) in
-        full.as_chunks().0.iter().zip(full_sealed.chunks_exact_mut(SEALED_PACKAGE_BYTES))
+    for (plain, sealed) in full
+        .as_chunks()
+        .0
+        .iter()
+        .zip(full_sealed.chunks_exact_mut(SEALED_PACKAGE_BYTES))
     {
         sealer.seal(plain, sealed).expect("a full package");
     }
-    sealer.seal_final(rest, rest_sealed).expect("a last package of 1 to 65536 bytes");
+    sealer
+        .seal_final(rest, rest_sealed)
+        .expect("a last package of 1 to 65536 bytes");
     sealed
 }
