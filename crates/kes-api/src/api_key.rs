@@ -19,7 +19,9 @@ const TYPE_ED25519: u8 = 0;
 const SEED_BYTES: usize = 32;
 
 /// RFC 8410 §4: SubjectPublicKeyInfo of an Ed25519 key, up to the key.
-const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 /// RFC 8410 §7: PKCS#8 (version 1) of an Ed25519 key, up to the seed.
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
@@ -71,8 +73,11 @@ impl ApiKey {
     pub fn from_seed(seed: Zeroizing<[u8; SEED_BYTES]>) -> Result<Self, ApiKeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice())
             .map_err(|_| ApiKeyError::UnsupportedType)?;
-        let public_key =
-            pair.public_key().as_ref().try_into().map_err(|_| ApiKeyError::UnsupportedType)?;
+        let public_key = pair
+            .public_key()
+            .as_ref()
+            .try_into()
+            .map_err(|_| ApiKeyError::UnsupportedType)?;
         Ok(Self { seed, public_key })
     }
 
@@ -160,7 +165,10 @@ mod tests {
                 "kes:v1:ACQpoGqx3rHHjT938Hfu5hVVQJHZWSqVI2Xp1KlYxFVw",
                 "0426fa9a04bc2756b92fbe8a97e1a1e07b53ecf04ed33da22c33e5c9faeb8cbb",
             ),
-            (SEED_00_TO_1F, "a050837d85070582ccf7394b0988847cc312cb88259b894899f6f239cf1791a5"),
+            (
+                SEED_00_TO_1F,
+                "a050837d85070582ccf7394b0988847cc312cb88259b894899f6f239cf1791a5",
+            ),
         ] {
             assert_eq!(ApiKey::parse(key).unwrap().identity().to_string(), identity);
         }
@@ -170,13 +178,19 @@ mod tests {
     fn text_and_pkcs8_round_trip_and_the_prefix_is_optional() {
         let key = ApiKey::parse(SEED_00_TO_1F.strip_prefix(PREFIX).unwrap()).unwrap();
         assert_eq!(key.expose().as_str(), SEED_00_TO_1F);
-        assert_eq!(ApiKey::from_pkcs8_der(&key.expose_pkcs8_der()).unwrap(), key);
+        assert_eq!(
+            ApiKey::from_pkcs8_der(&key.expose_pkcs8_der()).unwrap(),
+            key
+        );
     }
 
     #[test]
     fn other_texts_are_refused_with_the_known_words() {
         let refusal = |text: &str| ApiKey::parse(text).unwrap_err().to_string();
-        assert_eq!(refusal("kes:v1:AAAA"), "kes: invalid API key: invalid length");
+        assert_eq!(
+            refusal("kes:v1:AAAA"),
+            "kes: invalid API key: invalid length"
+        );
         assert_eq!(refusal(""), "kes: invalid API key: invalid length");
         assert_eq!(
             refusal("kes:v1:AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"),
@@ -189,6 +203,9 @@ mod tests {
     #[test]
     fn debug_shows_the_identity_only() {
         let shown = format!("{:?}", ApiKey::parse(SEED_00_TO_1F).unwrap());
-        assert_eq!(shown, "ApiKey(a050837d85070582ccf7394b0988847cc312cb88259b894899f6f239cf1791a5)");
+        assert_eq!(
+            shown,
+            "ApiKey(a050837d85070582ccf7394b0988847cc312cb88259b894899f6f239cf1791a5)"
+        );
     }
 }

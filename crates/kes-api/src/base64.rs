@@ -56,7 +56,9 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, IllegalBase64> {
     match ENGINE.decode_vec(packed, &mut bytes) {
         Ok(()) => Ok(bytes),
         Err(error) => {
-            use ::base64::DecodeError::{InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding};
+            use ::base64::DecodeError::{
+                InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding,
+            };
             let packed_offset = match error {
                 InvalidByte(offset, _) | InvalidLastSymbol(offset, _) => offset,
                 // An unfinished last group is reported at its start.
@@ -89,7 +91,10 @@ mod tests {
 
     #[test]
     fn errors_point_at_the_byte() {
-        assert_eq!(decode("short").unwrap_err().to_string(), "illegal base64 data at input byte 4");
+        assert_eq!(
+            decode("short").unwrap_err().to_string(),
+            "illegal base64 data at input byte 4"
+        );
         assert_eq!(decode("YQ%=").unwrap_err().offset, 2);
         assert_eq!(decode("Y\nQ%=").unwrap_err().offset, 3);
     }

@@ -60,7 +60,9 @@ impl FromStr for Identity {
     type Err = NotAnIdentity;
 
     fn from_str(text: &str) -> Result<Self, NotAnIdentity> {
-        let refuse = || NotAnIdentity { given: text.to_owned() };
+        let refuse = || NotAnIdentity {
+            given: text.to_owned(),
+        };
         // Identities are compared as text by upstream: an upper-case one never equals any caller's.
         if text.len() != 64 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(refuse());
@@ -99,7 +101,8 @@ impl AdminIdentity {
     /// Reads the configured value. Every text is legal.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Disabled(text.to_owned()), Self::Identity)
+        text.parse()
+            .map_or_else(|_| Self::Disabled(text.to_owned()), Self::Identity)
     }
 
     /// Is the caller the admin?
@@ -165,7 +168,10 @@ pub fn of_peer<C: AsRef<[u8]>>(certificates: &[C]) -> Result<Peer<'_>, PeerError
         if found.is_some() {
             return Err(PeerError::TooMany);
         }
-        found = Some(Peer { identity: parsed.identity, certificate: der });
+        found = Some(Peer {
+            identity: parsed.identity,
+            certificate: der,
+        });
     }
     match found {
         Some(peer) => Ok(peer),
@@ -197,5 +203,8 @@ fn parse_certificate(der: &[u8]) -> Result<ParsedCertificate, PeerError> {
         Ok(constraints) => constraints.is_some_and(|c| c.value.ca),
         Err(_) => return Err(PeerError::Malformed),
     };
-    Ok(ParsedCertificate { identity: Identity::of_public_key_info(certificate.public_key().raw), is_ca })
+    Ok(ParsedCertificate {
+        identity: Identity::of_public_key_info(certificate.public_key().raw),
+        is_ca,
+    })
 }

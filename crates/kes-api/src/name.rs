@@ -35,16 +35,28 @@ impl fmt::Display for NameError {
         let given = &self.given;
         match self.kind {
             NameKind::Identity => {
-                write!(f, "identity '{given}' is empty, too long or contains invalid characters")
+                write!(
+                    f,
+                    "identity '{given}' is empty, too long or contains invalid characters"
+                )
             }
             NameKind::Key => {
-                write!(f, "key name '{given}' is empty, too long or contains invalid characters")
+                write!(
+                    f,
+                    "key name '{given}' is empty, too long or contains invalid characters"
+                )
             }
             NameKind::Pattern => {
-                write!(f, "listing pattern '{given}' is empty, too long or is invalid")
+                write!(
+                    f,
+                    "listing pattern '{given}' is empty, too long or is invalid"
+                )
             }
             NameKind::Policy => {
-                write!(f, "policy name '{given}' is empty, too long or contains invalid characters")
+                write!(
+                    f,
+                    "policy name '{given}' is empty, too long or contains invalid characters"
+                )
             }
         }
     }
@@ -174,7 +186,10 @@ impl ListPattern {
     /// Everything, from the start.
     #[must_use]
     pub fn all() -> Self {
-        Self { prefix: String::new(), resume_at: None }
+        Self {
+            prefix: String::new(),
+            resume_at: None,
+        }
     }
 
     /// Reads the argument of a list route: empty, `*`, `foo`, `foo*`, or a token of ours. `foo` and `foo*` both mean
@@ -183,7 +198,10 @@ impl ListPattern {
     /// # Errors
     /// [`NameError`] with the wording that clients know.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let refuse = || NameError { kind: NameKind::Pattern, given: text.to_owned() };
+        let refuse = || NameError {
+            kind: NameKind::Pattern,
+            given: text.to_owned(),
+        };
         let (prefix, rest) = match text.split_once('*') {
             Some((prefix, rest)) => (prefix, rest),
             None => (text, ""),
@@ -192,14 +210,22 @@ impl ListPattern {
             return Err(refuse());
         }
         if rest.is_empty() {
-            return Ok(Self { prefix: prefix.to_owned(), resume_at: None });
+            return Ok(Self {
+                prefix: prefix.to_owned(),
+                resume_at: None,
+            });
         }
         // A token resumes inside its own prefix: `a*b` is no token, and was never a valid pattern.
-        if !is_readable_name(rest) || !rest.starts_with(prefix) || (prefix.is_empty() && text == "**")
+        if !is_readable_name(rest)
+            || !rest.starts_with(prefix)
+            || (prefix.is_empty() && text == "**")
         {
             return Err(refuse());
         }
-        Ok(Self { prefix: prefix.to_owned(), resume_at: Some(rest.to_owned()) })
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            resume_at: Some(rest.to_owned()),
+        })
     }
 
     /// Every listed name starts with it.
@@ -233,8 +259,11 @@ impl ListPattern {
         I: IntoIterator,
         I::Item: Into<String> + AsRef<str>,
     {
-        let mut page: Vec<String> =
-            names.into_iter().filter(|n| self.matches(n.as_ref())).map(Into::into).collect();
+        let mut page: Vec<String> = names
+            .into_iter()
+            .filter(|n| self.matches(n.as_ref()))
+            .map(Into::into)
+            .collect();
         page.sort_unstable();
         page.dedup();
         let token = page.get(names_max.max(1)).map(|next| self.token(next));
@@ -286,10 +315,20 @@ mod tests {
 
     #[test]
     fn patterns_mean_prefixes() {
-        for (text, prefix) in [("", ""), ("*", ""), ("foo", "foo"), ("foo*", "foo"), ("my-", "my-"), ("my-*", "my-")]
-        {
+        for (text, prefix) in [
+            ("", ""),
+            ("*", ""),
+            ("foo", "foo"),
+            ("foo*", "foo"),
+            ("my-", "my-"),
+            ("my-*", "my-"),
+        ] {
             let pattern = ListPattern::parse(text).unwrap();
-            assert_eq!((pattern.prefix(), pattern.resume_at()), (prefix, None), "{text}");
+            assert_eq!(
+                (pattern.prefix(), pattern.resume_at()),
+                (prefix, None),
+                "{text}"
+            );
         }
         for bad in ["a*b", "**", "a**", "?", "a.b", "foo*fo", "*a*"] {
             assert!(ListPattern::parse(bad).is_err(), "{bad}");
@@ -298,7 +337,10 @@ mod tests {
 
     #[test]
     fn pages_go_on_where_the_last_one_stopped_and_never_end_in_an_empty_page() {
-        let names: Vec<String> = (0..10).map(|i| format!("k{i}")).chain(["other".into()]).collect();
+        let names: Vec<String> = (0..10)
+            .map(|i| format!("k{i}"))
+            .chain(["other".into()])
+            .collect();
         let mut pattern = ListPattern::parse("k").unwrap();
         let mut seen = Vec::new();
         loop {

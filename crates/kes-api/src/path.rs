@@ -77,8 +77,11 @@ pub const LOG_ERROR_TRACE: &str = "/v1/log/error/trace";
 pub const LOG_AUDIT_TRACE: &str = "/v1/log/audit/trace";
 
 /// RFC 3986 §2.3: everything but the unreserved characters is escaped, so `*` travels as `%2A`.
-const ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// The request path of `route` with its escaped argument.
 #[must_use]
@@ -100,7 +103,9 @@ pub struct BadEscape;
 pub fn decode(raw: &str) -> Result<Cow<'_, str>, BadEscape> {
     let bytes = raw.as_bytes();
     for (at, _) in raw.match_indices('%') {
-        let complete = bytes.get(at + 1..at + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let complete = bytes
+            .get(at + 1..at + 3)
+            .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
         if !complete {
             return Err(BadEscape);
         }
@@ -111,7 +116,11 @@ pub fn decode(raw: &str) -> Result<Cow<'_, str>, BadEscape> {
 /// The argument of a decoded path under a route that ends in `/`.
 #[must_use]
 pub fn argument<'p>(route: &str, decoded: &'p str) -> Option<&'p str> {
-    if route.ends_with('/') { decoded.strip_prefix(route) } else { None }
+    if route.ends_with('/') {
+        decoded.strip_prefix(route)
+    } else {
+        None
+    }
 }
 
 /// The clean spelling of a decoded path (no `//`, `.` or `..`), or `None` when it is clean already.
@@ -120,11 +129,15 @@ pub fn argument<'p>(route: &str, decoded: &'p str) -> Option<&'p str> {
 #[must_use]
 pub fn cleaned(decoded: &str) -> Option<String> {
     let is_clean = decoded.starts_with('/')
-        && decoded.split('/').skip(1).enumerate().all(|(i, segment)| match segment {
-            "" => i == decoded.matches('/').count() - 1,
-            "." | ".." => false,
-            _ => true,
-        });
+        && decoded
+            .split('/')
+            .skip(1)
+            .enumerate()
+            .all(|(i, segment)| match segment {
+                "" => i == decoded.matches('/').count() - 1,
+                "." | ".." => false,
+                _ => true,
+            });
     if is_clean {
         return None;
     }
@@ -139,7 +152,8 @@ pub fn cleaned(decoded: &str) -> Option<String> {
         }
     }
     let mut clean = format!("/{}", kept.join("/"));
-    let ends_in_folder = decoded.ends_with('/') || decoded.ends_with("/.") || decoded.ends_with("/..");
+    let ends_in_folder =
+        decoded.ends_with('/') || decoded.ends_with("/.") || decoded.ends_with("/..");
     if ends_in_folder && !clean.ends_with('/') {
         clean.push('/');
     }

@@ -1,0 +1,108 @@
+use super::*;
+
+fn policy(allow: &[&str], deny: &[&str]) -> Policy {
+    Policy::new(allow.iter().copied(), deny.iter().copied())
+}
+
+#[test]
+fn a_final_star_is_a_prefix_across_slashes_and_the_rest_is_literal() {
+    let p = policy(&["/v1/key/*", "/v1/status", "/v1/*/list/x", ""], &[]);
+    assert!(p.allows("/v1/key/create/a"));
+    assert!(p.allows("/v1/status"));
+    assert!(!p.allows("/v1/status/"));
+    assert!(!p.allows("/v1/metrics"));
+    assert!(!p.allows("/v1/policy/list/x"));
+    assert!(!p.allows(""));
+}
+
+#[test]
+fn nothing_is_allowed_by_nothing() {
+    assert!(!Policy::default().allows("/version"));
+}
+
+#[test]
+fn deny_wins_in_either_reading() {
+    let p = policy(&["/v1/*"], &["/v1/key/*/locked*", "/v1/policy/*"]);
+    assert!(p.allows("/v1/key/create/open"));
+    assert!(!p.allows("/v1/key/create/locked"));
+    assert!(!p.allows("/v1/key/decrypt/locked-2"));
+    assert!(!p.allows("/v1/policy/read/x"));
+}
+
+#[test]
+fn the_bare_list_route_lists_everything_and_nothing_less() {
+    let p = policy(&["/v1/key/list"], &[]);
+    for path in ["/v1/key/list/", "/v1/key/list/*", "/v1/key/list/*next"] {
+        assert!(p.allows(path), "{path}");
+    }
+    assert!(!p.allows("/v1/key/list/a"));
+    assert!(!p.allows("/v1/policy/list/"));
+    assert!(!policy(&["/v1/*"], &["/v1/key/list"]).allows("/v1/key/list/*"));
+}
+
+#[test]
+fn a_listing_is_judged_by_its_prefix_however_it_is_spelt() {
+    let p = policy(&["/v1/key/list/*"], &["/v1/key/list/secret"]);
+    for path in [
+        "/v1/key/list/secret",
+        "/v1/key/list/secret*",
+        "/v1/key/list/secret*secret-9",
+    ] {
+        assert!(!p.allows(path), "{path}");
+    }
+    let p = policy(&["/v1/key/list/my-*", "/v1/key/list/one"], &[]);
+    for path in [
+        "/v1/key/list/my-",
+        "/v1/key/list/my-*",
+        "/v1/key/list/my-*my-7",
+        "/v1/key/list/one*one-2",
+    ] {
+        assert!(p.allows(path), "{path}");
+    }
+    assert!(!p.allows("/v1/key/list/*my-7"));
+    assert!(!p.allows("/v1/key/list/*"));
+}
+
+#[test]
+fn bulk_decryption_follows_decryption() {
+    let p = policy(
+        &["/v1/key/decrypt/app-*", "/v1/key/bulk/decrypt"],
+        &["/v1/key/decrypt/app-locked*"],
+    );
+    assert!(p.allows("/v1/key/bulk/decrypt/app-a"));
+    assert!(!p.allows("/v1/key/bulk/decrypt/other"));
+    assert!(!p.allows("/v1/key/bulk/decrypt/app-locked"));
+    let p = policy(&["/v1/*"], &["/v1/key/decrypt/secret"]);
+    assert!(!p.allows("/v1/key/bulk/decrypt/secret"));
+    // A grant of the bulk route is no grant of the plain one.
+    let p = policy(&["/v1/key/bulk/decrypt/*"], &[]);
+    assert!(p.allows("/v1/key/bulk/decrypt/a"));
+    assert!(!p.allows("/v1/key/decrypt/a"));
+}
+
+#[test]
+fn odd_patterns_are_reported() {
+    let p = policy(
+        &[
+            "/v1/key/*/x",
+            "/v1/key/list",
+            "/v1/key/bulk/decrypt",
+            "",
+            "v1/status",
+            "/v1/key/create/*",
+            "*",
+        ],
+        &["/v1/key/*/x"],
+    );
+    let kinds: Vec<_> = p.suspicions().into_iter().map(|s| s.why).collect();
+    assert_eq!(
+        kinds,
+        [
+            SuspicionKind::OldGlob,
+            SuspicionKind::MissingSlash,
+            SuspicionKind::BulkDecryptWithoutKey,
+            SuspicionKind::Empty,
+            SuspicionKind::NotAPath,
+        ]
+    );
+}
