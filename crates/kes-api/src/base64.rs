@@ -43,7 +43,7 @@ pub fn encode_secret(bytes: &[u8]) -> Zeroizing<String> {
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, IllegalBase64> {
     let is_break = |b: &u8| matches!(b, b'\r' | b'\n');
     let stripped: Zeroizing<Vec<u8>>;
-    let packed: &[u8] = if text.as_bytes().iter().any(|b| is_break(b)) {
+    let packed: &[u8] = if text.as_bytes().iter().any(is_break) {
         let mut kept = Zeroizing::new(Vec::with_capacity(text.len()));
         kept.extend(text.bytes().filter(|b| !is_break(b)));
         stripped = kept;

@@ -73,21 +73,6 @@ impl FromStr for Identity {
     }
 }
 
-impl crate::name::IdentityName {
-    /// The hash, when the name is one.
-    #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
-        self.as_str().parse().ok()
-    }
-}
-
-impl From<Identity> for crate::name::IdentityName {
-    fn from(identity: Identity) -> Self {
-        // 64 hexadecimal digits always are a readable name.
-        Self::from_checked(&identity.to_string())
-    }
-}
-
 /// The `admin.identity` of a configuration. Any value that is no hash (`disabled`, `_`) means that nobody is admin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminIdentity {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::identity::Identity;
+
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 80;
 
@@ -109,12 +111,6 @@ macro_rules! name_type {
                 }
             }
 
-            #[allow(dead_code, reason = "only identities are made from hashes")]
-            pub(crate) fn from_checked(text: &str) -> Self {
-                debug_assert!(is_readable_name(text));
-                Self(text.into())
-            }
-
             /// The name.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -170,6 +166,21 @@ name_type!(
     IdentityName,
     NameKind::Identity
 );
+
+impl IdentityName {
+    /// The hash, when the name is one.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.as_str().parse().ok()
+    }
+}
+
+impl From<Identity> for IdentityName {
+    fn from(identity: Identity) -> Self {
+        // 64 hexadecimal digits always are a readable name.
+        Self(identity.to_string().into())
+    }
+}
 
 /// What a listing asks for: a prefix, and perhaps where to go on.
 ///
