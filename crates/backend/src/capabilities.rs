@@ -1,6 +1,9 @@
 /// What a backend can do beyond the plain operations. A wrapper refuses in words what is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a list of independent facts, each asked by name")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a list of independent facts, each asked by name"
+)]
 pub struct Capabilities {
     /// `put` honours a [`Precondition`](crate::put::Precondition) atomically.
     pub conditional_put: bool,

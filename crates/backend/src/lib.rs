@@ -12,11 +12,22 @@
 //! [`answer`] (ranges, GET and HEAD replies) and [`listing`] (list replies). The exported [`contract`]
 //! suite says what all of them promise.
 
+pub mod answer;
+pub mod body;
+mod capabilities;
+pub mod checksum;
+pub mod complete;
+pub mod condition;
+pub mod error;
+pub mod headers;
+pub mod integrity;
+pub mod limits;
+pub mod listing;
 pub mod object;
 pub mod put;
 pub mod record;
+pub mod tags;
 pub mod upload;
-mod capabilities;
 
 use async_trait::async_trait;
 use s3s::{S3, S3Result};

@@ -22,7 +22,11 @@ pub struct Location {
 impl Location {
     /// The newest version of `bucket`/`key`.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), key: key.into(), version_id: None }
+        Self {
+            bucket: bucket.into(),
+            key: key.into(),
+            version_id: None,
+        }
     }
 
     /// The same object at another version.
@@ -122,7 +126,9 @@ pub trait OpenObject: Send + Sync {
 
 impl std::fmt::Debug for dyn OpenObject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenObject").field("stat", self.stat()).finish_non_exhaustive()
+        f.debug_struct("OpenObject")
+            .field("stat", self.stat())
+            .finish_non_exhaustive()
     }
 }
 

@@ -25,11 +25,17 @@ impl RecordName {
     pub fn new(name: impl Into<String>) -> Result<Self, BadRecordName> {
         let name = name.into();
         let fits = (1..=200).contains(&name.len())
-            && name.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
-            && name.bytes().all(|b| {
-                matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/')
-            });
-        if fits { Ok(Self(name)) } else { Err(BadRecordName(name)) }
+            && name
+                .split('/')
+                .all(|segment| !matches!(segment, "" | "." | ".."))
+            && name
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/'));
+        if fits {
+            Ok(Self(name))
+        } else {
+            Err(BadRecordName(name))
+        }
     }
 
     /// The name.
