@@ -1,0 +1,302 @@
+//! One accepted connection: what it is doing, when it has done nothing for too long, and how it is closed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Buf;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::listen::Limits;
+use crate::peer::Peer;
+
+/// A request refused before its body was read must still reach the client: closing a socket with unread bytes resets the
+/// connection, and the client sees a network error instead of the answer. So a bounded rest is read and dropped first.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 8 << 20;
+
+/// What a connection is doing. Times are milliseconds since it was accepted; 0 stands for "not".
+#[derive(Debug)]
+pub(crate) struct Activity {
+    accepted: Instant,
+    requests: AtomicUsize,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    write_stalled_since: AtomicU64,
+    is_draining: AtomicBool,
+}
+
+impl Activity {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            accepted: Instant::now(),
+            requests: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(0),
+            write_stalled_since: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.accepted.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1)
+    }
+
+    fn begin_request(self: &Arc<Self>) -> InFlight {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    fn has_read(&self) {
+        if self.requests.load(Ordering::Relaxed) == 0 {
+            let _ = self.head_since.compare_exchange(
+                0,
+                self.now(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    fn has_expired(&self, limits: &Limits, is_http2: bool) -> bool {
+        let passed = |since: &AtomicU64, limit: Duration| {
+            let since = since.load(Ordering::Relaxed);
+            since != 0 && u128::from(self.now().saturating_sub(since)) >= limit.as_millis()
+        };
+        if passed(&self.write_stalled_since, limits.write_stall_timeout) {
+            return true;
+        }
+        if self.requests.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        // On HTTP/2 bytes between requests are pings and settings, no half-sent head.
+        passed(&self.idle_since, limits.idle_timeout)
+            || (!is_http2 && passed(&self.head_since, limits.header_timeout))
+    }
+
+    /// Comes back when the connection has been idle, half a request, or stuck in a write for too long.
+    pub(crate) async fn expired(&self, limits: &Limits, is_http2: bool) {
+        let shortest = limits
+            .header_timeout
+            .min(limits.idle_timeout)
+            .min(limits.write_stall_timeout);
+        let period = (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        while !self.has_expired(limits, is_http2) {
+            tokio::time::sleep(period).await;
+        }
+    }
+}
+
+/// A request whose answer is not fully sent.
+#[derive(Debug)]
+struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The socket, watched, and closed without losing the last answer.
+#[derive(Debug)]
+pub(crate) struct WatchedIo<T> {
+    inner: T,
+    activity: Arc<Activity>,
+    is_at_end: bool,
+    closing: Closing,
+}
+
+#[derive(Debug)]
+enum Closing {
+    Open,
+    Lingering {
+        deadline: Pin<Box<Sleep>>,
+        bytes: usize,
+    },
+    Closed,
+}
+
+impl<T> WatchedIo<T> {
+    pub(crate) fn new(inner: T, activity: Arc<Activity>) -> Self {
+        Self {
+            inner,
+            activity,
+            is_at_end: false,
+            closing: Closing::Open,
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.activity.has_read();
+        } else {
+            self.is_at_end = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> WatchedIo<T> {
+    fn note_write<R>(&self, outcome: Poll<R>) -> Poll<R> {
+        let since = &self.activity.write_stalled_since;
+        if outcome.is_ready() {
+            since.store(0, Ordering::Relaxed);
+        } else {
+            let now = self.activity.now();
+            let _ = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Closing::Lingering { deadline, bytes } = &mut self.closing else {
+            return Poll::Ready(());
+        };
+        let mut scratch = [0; 8192];
+        loop {
+            if *bytes >= LINGER_BYTES_MAX || deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => *bytes += buf.filled().len(),
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.note_write(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.note_write(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        self.note_write(outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if matches!(self.closing, Closing::Open) {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            let is_hurried = self.activity.is_draining.load(Ordering::Relaxed);
+            self.closing = if self.is_at_end || is_hurried {
+                Closing::Closed
+            } else {
+                Closing::Lingering {
+                    deadline: Box::pin(tokio::time::sleep(LINGER)),
+                    bytes: 0,
+                }
+            };
+        }
+        ready!(self.poll_linger(cx));
+        self.closing = Closing::Closed;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Tells every request of a connection who its peer is, and counts it while it runs.
+#[derive(Debug)]
+pub(crate) struct PeerService<S> {
+    pub(crate) inner: S,
+    pub(crate) peer: Peer,
+    pub(crate) activity: Arc<Activity>,
+}
+
+impl<S, B> Service<Request<Incoming>> for PeerService<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<CountedBody<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.begin_request();
+        request.extensions_mut().insert(self.peer.clone());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|inner| CountedBody {
+                inner,
+                _in_flight: in_flight,
+            }))
+        })
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A body that counts as a request in flight until it is sent or dropped.
+    #[derive(Debug)]
+    pub(crate) struct CountedBody<B> {
+        #[pin]
+        inner: B,
+        _in_flight: InFlight,
+    }
+}
+
+impl<B: Body> Body for CountedBody<B>
+where
+    B::Data: Buf,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

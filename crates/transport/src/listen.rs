@@ -1,0 +1,342 @@
+//! Accepting connections and serving HTTP/1.1 and HTTP/2 on them, each bounded in time and number.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info, warn};
+
+use crate::connection::{Activity, PeerService, WatchedIo};
+use crate::drain::ShutdownSignal;
+use crate::peer::Peer;
+use crate::tls::Tls;
+
+/// A connection costs some 50 KB with TLS: this many stay below 1 GB, and below usual descriptor limits.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// As Go's server, which upstream KES is: it bounds the TLS handshake and the head of a request.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may wait for its next request.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a client may refuse to take bytes of its answer.
+pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Largest head of a request: S3 allows 2 KB of user metadata and 8 KB of headers; policies and tokens need more.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Requests at once on one HTTP/2 connection, as Go's server allows.
+pub const HTTP2_STREAMS_MAX: u32 = 250;
+/// How long running requests may take after the server was asked to end.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Accepting fails in bursts when the process has no descriptors left; trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What a listener grants its clients.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// From accepting to a finished TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// Without any request.
+    pub idle_timeout: Duration,
+    /// Without the client taking a byte of its answer.
+    pub write_stall_timeout: Duration,
+    /// Largest head of a request.
+    pub header_bytes_max: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_streams_max: u32,
+    /// For running requests after the shutdown has begun.
+    pub drain_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            handshake_timeout: HEADER_TIMEOUT,
+            header_timeout: HEADER_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            write_stall_timeout: WRITE_STALL_TIMEOUT,
+            header_bytes_max: HEADER_BYTES_MAX,
+            http2_streams_max: HTTP2_STREAMS_MAX,
+            drain_grace: DRAIN_GRACE,
+        }
+    }
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", advice(source, *address))]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+fn advice(error: &io::Error, address: SocketAddr) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "port {port} is taken; stop the program that uses it, or choose another address"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("no permission; port {port} may be reserved for the administrator")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// [`BindError`], which says what to do.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError { address, source })
+}
+
+/// Accepts and serves until `shutdown`, then lets running requests finish for [`Limits::drain_grace`].
+///
+/// `make_service` is called once for each connection; every request carries its [`Peer`] in the extensions.
+pub async fn serve<M, S, B>(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: Limits,
+    make_service: M,
+    mut shutdown: ShutdownSignal,
+) where
+    M: Fn(&Peer) -> S + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let limits = Arc::new(limits);
+    let make_service = Arc::new(make_service);
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = shutdown.wait() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, address, place)) = accepted else {
+            continue;
+        };
+        let (tls, limits, make_service) =
+            (tls.clone(), Arc::clone(&limits), Arc::clone(&make_service));
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let _place = place;
+            one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
+        });
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_grace, finished)
+        .await
+        .is_err()
+    {
+        info!(
+            connections = connections.len(),
+            "closing connections whose requests did not finish in time"
+        );
+        connections.shutdown().await;
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, Place)> {
+    if places.available_permits() == 0 {
+        warn!("all places for connections are taken; new clients wait");
+    }
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, address)) => Some((stream, address, place)),
+        Err(error) => {
+            warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn one_connection<M, S, B>(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    limits: &Limits,
+    make_service: &M,
+    mut shutdown: ShutdownSignal,
+) where
+    M: Fn(&Peer) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    // Answers are small or written in large pieces: waiting to fill packets only costs time.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new();
+    let Some(tls) = tls else {
+        let peer = Peer::plain(address);
+        let io = WatchedIo::new(stream, Arc::clone(&activity));
+        let service = PeerService {
+            inner: make_service(&peer),
+            peer,
+            activity,
+        };
+        serve_http(io, service, false, limits, shutdown).await;
+        return;
+    };
+    let handshake = tokio::time::timeout(limits.handshake_timeout, handshake(stream, &tls));
+    let handshake = tokio::select! {
+        () = shutdown.wait() => return,
+        outcome = handshake => outcome,
+    };
+    match handshake {
+        Ok(Ok(Some(stream))) => {
+            let (_, session) = stream.get_ref();
+            let peer = Peer::tls(address, session.peer_certificates().unwrap_or_default());
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
+            let io = WatchedIo::new(stream, Arc::clone(&activity));
+            let service = PeerService {
+                inner: make_service(&peer),
+                peer,
+                activity,
+            };
+            serve_http(io, service, is_http2, limits, shutdown).await;
+        }
+        Ok(Ok(None)) => debug!(%address, "plain HTTP on the TLS port"),
+        Ok(Err(error)) => info!(%address, %error, "TLS handshake failed"),
+        Err(_) => info!(%address, "TLS handshake took too long"),
+    }
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+/// `None` when the client speaks plain HTTP, and was told so.
+async fn handshake(mut stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStream>> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    // A TLS record starts with its type, 22; an HTTP request with a capital letter.
+    if first[0].is_ascii_uppercase() {
+        refuse_plain_http(&mut stream).await;
+        return Ok(None);
+    }
+    TlsAcceptor::from(tls.current())
+        .accept(stream)
+        .await
+        .map(Some)
+}
+
+/// The words of Go's server, which operators search for.
+const PLAIN_HTTP_ANSWER: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+async fn refuse_plain_http(stream: &mut TcpStream) {
+    let _ = stream.write_all(PLAIN_HTTP_ANSWER).await;
+    let _ = stream.shutdown().await;
+    // Unread bytes would turn the close into a reset, which may overtake the answer.
+    let mut rest = stream.take(HEADER_BYTES_MAX as u64);
+    let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+}
+
+async fn serve_http<T, S, B>(
+    io: WatchedIo<T>,
+    service: PeerService<S>,
+    is_http2: bool,
+    limits: &Limits,
+    mut shutdown: ShutdownSignal,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let activity = Arc::clone(&service.activity);
+    let address = service.peer.address();
+    let builder = http_builder(is_http2, limits);
+    let connection = builder.serve_connection(TokioIo::new(io), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        outcome = connection.as_mut() => return log_end(address, outcome),
+        () = shutdown.wait() => activity.drain(),
+        () = activity.expired(limits, is_http2) => debug!(%address, "closing an idle connection"),
+    }
+    connection.as_mut().graceful_shutdown();
+    // After a shutdown `serve` bounds this; after expiry nothing worth waiting for is left.
+    let outcome = if shutdown.is_begun() {
+        connection.await
+    } else {
+        tokio::time::timeout(limits.drain_grace, connection)
+            .await
+            .unwrap_or(Ok(()))
+    };
+    log_end(address, outcome);
+}
+
+fn log_end(address: SocketAddr, outcome: Result<(), BoxError>) {
+    if let Err(error) = outcome {
+        debug!(%address, %error, "connection ended");
+    }
+}
+
+fn http_builder(is_http2: bool, limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Waiting between requests counts as reading a head here, so `Activity` keeps this clock instead.
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes_max.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(HTTP2_PING_INTERVAL);
+    // Who speaks HTTP/2 said so in the handshake.
+    if is_http2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    }
+}
