@@ -41,6 +41,14 @@ pub enum KmsError {
         /// The key it should have opened under.
         key: String,
     },
+    /// The KMS refuses the request, or answers with what cannot be used: trying again is of no use.
+    #[error("the key management system refused a request for key {key:?}: {message}")]
+    Refused {
+        /// The key that was asked for.
+        key: String,
+        /// What it said.
+        message: String,
+    },
     /// The KMS does not answer, or cannot reach its keys: try again later.
     #[error("the key management system is unavailable{}: {message}", naming(key.as_deref()))]
     Unavailable {

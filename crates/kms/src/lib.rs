@@ -3,14 +3,19 @@
 //!
 //! A [`Kms`] makes data keys under named external keys and opens them again. The caller stores the sealed
 //! form next to what the key protects and never keeps the plain form. Every implementation passes the
-//! exported contract suite: `StaticKey` holds one key in memory, `KesKms` asks a KES server.
+//! exported [`contract`] suite: [`StaticKey`] holds one key in memory, [`KesKms`] asks a KES server.
 
+pub mod contract;
 mod error;
+mod kes;
+mod static_key;
 
 use async_trait::async_trait;
 pub use strongroom_envelope::{DataKey, Fingerprint};
 
 pub use crate::error::KmsError;
+pub use crate::kes::{KesKms, KesSettings};
+pub use crate::static_key::{Entropy, NamedKey, StaticKey, StaticKeyError};
 
 /// A key management system, as the S3 side sees it.
 ///
