@@ -1,0 +1,281 @@
+//! Keys in a directory: one file per key, named as the key, holding the value (docs/formats/kes-keystore.md).
+//!
+//! A new key is written to a temporary file, made durable, and linked to its name. `link(2)` fails when the name
+//! exists, so nothing is ever overwritten, also not by another server on the same directory; and a name never shows half
+//! a value, whenever the power goes. Temporary files start with a dot, which no key name holds.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use strongroom_kes_api::KeyName;
+use zeroize::Zeroizing;
+
+use crate::{KeyStore, Page, StoreError, StoredValue, VALUE_BYTES_MAX};
+
+const KEY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DIRECTORY_MODE: u32 = 0o755;
+const TEMPORARY_PREFIX: &str = ".strongroom-";
+
+/// A directory of keys.
+#[derive(Debug, Clone)]
+pub struct FsStore(Arc<Directory>);
+
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    handle: OwnedFd,
+    /// Tells this store's temporary files from those of every other process and machine on the directory.
+    temporary_nonce: u64,
+    temporary_count: AtomicU64,
+}
+
+impl FsStore {
+    /// Opens a directory of keys, and makes it when it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Other`] when the path is a file or cannot be opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let failed = |source: io::Error| {
+            let reason = format!("cannot open key store directory '{}'", path.display());
+            StoreError::failed(reason, source)
+        };
+        make_directory(&path).map_err(failed)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let temporary_nonce =
+            getrandom::u64().map_err(|e| StoreError::other(format!("no randomness: {e}")))?;
+        let temporary_count = AtomicU64::new(0);
+        Ok(Self(Arc::new(Directory {
+            path,
+            handle,
+            temporary_nonce,
+            temporary_count,
+        })))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
+    {
+        let directory = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&directory)).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(StoreError::failed("file operation did not finish", error)),
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(path)
+}
+
+#[async_trait]
+impl KeyStore for FsStore {
+    async fn create(&self, name: &KeyName, value: StoredValue) -> Result<(), StoreError> {
+        let name = name.clone();
+        self.blocking(move |directory| directory.create(&name, &value))
+            .await
+    }
+
+    async fn get(&self, name: &KeyName) -> Result<StoredValue, StoreError> {
+        let name = name.clone();
+        self.blocking(move |directory| directory.get(&name)).await
+    }
+
+    async fn delete(&self, name: &KeyName) -> Result<(), StoreError> {
+        let name = name.clone();
+        self.blocking(move |directory| directory.delete(&name))
+            .await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        from: Option<&KeyName>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let (prefix, from) = (prefix.to_owned(), from.cloned());
+        self.blocking(move |directory| {
+            let names = directory.names()?;
+            Ok(Page::cut(names, &prefix, from.as_ref(), limit))
+        })
+        .await
+    }
+
+    async fn status(&self) -> Result<(), StoreError> {
+        self.blocking(Directory::check).await
+    }
+
+    fn describe(&self) -> String {
+        format!("Filesystem: {}", self.0.path.display())
+    }
+}
+
+impl Directory {
+    fn failed(&self, what: &str, name: &KeyName, error: impl Into<io::Error>) -> StoreError {
+        let path = self.path.display();
+        StoreError::failed(
+            format!("cannot {what} key '{name}' in '{path}'"),
+            error.into(),
+        )
+    }
+
+    fn create(&self, name: &KeyName, value: &StoredValue) -> Result<(), StoreError> {
+        // Spares the write when the answer is known; what decides is the link below.
+        if rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Err(StoreError::Exists);
+        }
+        let temporary = self.temporary_name();
+        let outcome = self.write_temporary(&temporary, value).and_then(|()| {
+            rustix::fs::linkat(
+                &self.handle,
+                &temporary,
+                &self.handle,
+                name.as_str(),
+                AtFlags::empty(),
+            )
+            .map_err(io::Error::from)
+        });
+        // A leftover is harmless: it is listed by nobody, and holds a key that was never used.
+        let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
+        match outcome {
+            Ok(()) => self.sync().map_err(|e| self.failed("store", name, e)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(StoreError::Exists),
+            Err(error) => Err(self.failed("store", name, error)),
+        }
+    }
+
+    fn temporary_name(&self) -> String {
+        let count = self.temporary_count.fetch_add(1, Ordering::Relaxed);
+        format!("{TEMPORARY_PREFIX}{:016x}-{count:x}", self.temporary_nonce)
+    }
+
+    fn write_temporary(&self, temporary: &str, value: &StoredValue) -> io::Result<()> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.handle, temporary, flags, KEY_MODE)?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(value.expose().as_bytes())?;
+        file.sync_all()
+    }
+
+    fn get(&self, name: &KeyName) -> Result<StoredValue, StoreError> {
+        // Without NONBLOCK, opening a FIFO would wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.handle, name.as_str(), flags, Mode::empty()) {
+            Ok(file) => std::fs::File::from(file),
+            Err(Errno::NOENT) => return Err(StoreError::NotFound),
+            Err(Errno::LOOP) => return Err(self.not_a_file(name)),
+            Err(error) => return Err(self.failed("read", name, error)),
+        };
+        let metadata = file.metadata().map_err(|e| self.failed("read", name, e))?;
+        if !metadata.is_file() {
+            return Err(self.not_a_file(name));
+        }
+        let limit = VALUE_BYTES_MAX as u64;
+        // Reserved in full: a buffer that grew would leave copies behind.
+        let capacity = usize::try_from(metadata.len().min(limit) + 1).unwrap_or(VALUE_BYTES_MAX);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+        file.take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| self.failed("read", name, e))?;
+        let unusable = |why: &str| {
+            let path = self.path.display();
+            StoreError::other(format!("key '{name}' in '{path}' {why}"))
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => Zeroizing::new(text.to_owned()),
+            Err(_) => return Err(unusable("is no text")),
+        };
+        StoredValue::new(text).map_err(|_| unusable("is larger than any key"))
+    }
+
+    fn not_a_file(&self, name: &KeyName) -> StoreError {
+        let path = self.path.display();
+        StoreError::other(format!(
+            "key '{name}' in '{path}' is no regular file; links are not followed, copy the file instead"
+        ))
+    }
+
+    fn delete(&self, name: &KeyName) -> Result<(), StoreError> {
+        match rustix::fs::unlinkat(&self.handle, name.as_str(), AtFlags::empty()) {
+            Ok(()) => self.sync().map_err(|e| self.failed("delete", name, e)),
+            Err(Errno::NOENT) => Err(StoreError::NotFound),
+            Err(error) => Err(self.failed("delete", name, error)),
+        }
+    }
+
+    fn names(&self) -> Result<Vec<KeyName>, StoreError> {
+        let failed = |error: Errno| {
+            let path = self.path.display();
+            StoreError::failed(
+                format!("cannot list keys in '{path}'"),
+                io::Error::from(error),
+            )
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.handle).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry
+                .file_name()
+                .to_str()
+                .ok()
+                .and_then(|text| KeyName::parse(text).ok())
+            else {
+                continue;
+            };
+            if self.is_regular_file(&name, entry.file_type()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn is_regular_file(&self, name: &KeyName, known: FileType) -> bool {
+        if known != FileType::Unknown {
+            return known == FileType::RegularFile;
+        }
+        // Some file systems leave the type out of the directory.
+        rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let failed = |error: io::Error| {
+            let reason = format!("key store directory '{}' is gone", self.path.display());
+            StoreError::unreachable(reason, error)
+        };
+        // The handle outlives a removed directory, so the path itself is asked.
+        let metadata = std::fs::metadata(&self.path).map_err(failed)?;
+        if metadata.is_dir() {
+            Ok(())
+        } else {
+            Err(failed(io::Error::from(io::ErrorKind::NotADirectory)))
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        rustix::fs::fsync(&self.handle).map_err(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests;

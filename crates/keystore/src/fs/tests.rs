@@ -1,0 +1,151 @@
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::*;
+use crate::contract::{self, name, value};
+
+fn store() -> (tempfile::TempDir, FsStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(folder.path().join("keys")).unwrap();
+    (folder, store)
+}
+
+#[tokio::test]
+async fn a_directory_keeps_the_promises_of_a_key_store() {
+    let folders = std::sync::Mutex::new(Vec::new());
+    contract::holds(|| async {
+        let (folder, store) = store();
+        folders.lock().unwrap().push(folder);
+        Arc::new(store)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_one_private_file_that_holds_the_value_and_nothing_else() {
+    let (_folder, store) = store();
+    store.create(&name("k"), value("the value")).await.unwrap();
+    let file = store.path().join("k");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the value");
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let entries: Vec<_> = std::fs::read_dir(store.path()).unwrap().collect();
+    assert_eq!(entries.len(), 1, "no temporary file stays: {entries:?}");
+}
+
+#[test]
+fn a_file_instead_of_the_directory_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = FsStore::open(file.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(&file.path().display().to_string()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_behind_is_neither_listed_nor_in_the_way() {
+    let (_folder, store) = store();
+    // As if the process had died between write and link, with half a value written.
+    let torn = store.0.temporary_name();
+    std::fs::write(store.path().join(&torn), "half a va").unwrap();
+    store.create(&name("k"), value("whole")).await.unwrap();
+    assert_eq!(store.get(&name("k")).await.unwrap().expose(), "whole");
+    assert_eq!(store.list("", None, 10).await.unwrap().names, [name("k")]);
+}
+
+#[tokio::test]
+async fn lesson_18_links_folders_and_foreign_names_are_no_keys() {
+    let (folder, store) = store();
+    let outside = folder.path().join("secret");
+    std::fs::write(&outside, "outside").unwrap();
+    symlink(&outside, store.path().join("link")).unwrap();
+    std::fs::create_dir(store.path().join("folder")).unwrap();
+    for foreign in [".hidden", "a.b", "a b", "é", "lost+found"] {
+        std::fs::write(store.path().join(foreign), "x").unwrap();
+    }
+    std::fs::write(store.path().join("x".repeat(81)), "x").unwrap();
+    store.create(&name("good"), value("v")).await.unwrap();
+
+    assert_eq!(
+        store.list("", None, 10).await.unwrap().names,
+        [name("good")]
+    );
+    for (key, word) in [
+        ("link", "links are not followed"),
+        ("folder", "regular file"),
+    ] {
+        let error = store.get(&name(key)).await.unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+        let error = store.create(&name(key), value("v")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Exists), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "outside");
+}
+
+#[tokio::test]
+async fn values_that_are_no_keys_fail_their_own_get_only() {
+    let (_folder, store) = store();
+    std::fs::write(store.path().join("binary"), [0xff, 0xfe]).unwrap();
+    std::fs::write(store.path().join("huge"), vec![b'x'; VALUE_BYTES_MAX + 1]).unwrap();
+    std::fs::write(store.path().join("empty"), "").unwrap();
+    assert!(
+        store
+            .get(&name("binary"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no text")
+    );
+    assert!(
+        store
+            .get(&name("huge"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("larger")
+    );
+    assert_eq!(store.get(&name("empty")).await.unwrap().expose(), "");
+    assert_eq!(store.list("", None, 10).await.unwrap().names.len(), 3);
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_directory_does_not_hang_a_reader() {
+    let (_folder, store) = store();
+    let flags = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mknodat(&store.0.handle, "pipe", FileType::Fifo, flags, 0).unwrap();
+    let pipe = name("pipe");
+    let read = store.get(&pipe);
+    let outcome = tokio::time::timeout(std::time::Duration::from_secs(5), read).await;
+    assert!(outcome.expect("reading a pipe hangs").is_err());
+}
+
+#[tokio::test]
+async fn a_directory_that_disappears_is_unreachable() {
+    let (_folder, store) = store();
+    store.status().await.unwrap();
+    std::fs::remove_dir_all(store.path()).unwrap();
+    assert!(matches!(
+        store.status().await,
+        Err(StoreError::Unreachable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn two_servers_on_one_directory_never_overwrite_each_other() {
+    let (_folder, one) = store();
+    let other = FsStore::open(one.path()).unwrap();
+    for round in 0..50 {
+        let key = name(&format!("k{round}"));
+        let (a, b) = tokio::join!(
+            one.create(&key, value("one")),
+            other.create(&key, value("other"))
+        );
+        assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
+        let kept = one.get(&key).await.unwrap();
+        assert_eq!(kept.expose(), if a.is_ok() { "one" } else { "other" });
+    }
+}
