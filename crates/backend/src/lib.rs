@@ -13,6 +13,7 @@
 //! suite says what all of them promise.
 
 pub mod answer;
+pub mod attributes;
 pub mod body;
 mod capabilities;
 pub mod checksum;
@@ -24,6 +25,7 @@ pub mod integrity;
 pub mod limits;
 pub mod listing;
 pub mod object;
+pub mod parts;
 pub mod put;
 pub mod record;
 pub mod tags;

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    ChecksumType, CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, Owner,
+    ChecksumType, CommonPrefix, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
+    ObjectStorageClass, ObjectVersion, Owner,
 };
 use s3s::{S3Result, s3_error};
 
@@ -27,11 +28,12 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 pub fn owner() -> Owner {
     Owner {
         display_name: Some("strongroom".to_owned()),
-        id: Some(
-            "7374726f6e67726f6f6d0000000000000000000000000000000000000000000".to_owned() + "0",
-        ),
+        id: Some(OWNER_ID.to_owned()),
     }
 }
+
+/// "strongroom" in hex, filled up to the 64 digits that S3's canonical ids have.
+const OWNER_ID: &str = "7374726f6e67726f6f6d00000000000000000000000000000000000000000000";
 
 /// Size and ETag of a row as the client sees them.
 pub type VisibleRow = (u64, String);
@@ -134,6 +136,77 @@ pub fn answer_v2(
         ..Default::default()
     }
 }
+
+/// What a ListObjectVersions asks for, where every object has the one version `null`.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn query_versions(input: &ListObjectVersionsInput) -> S3Result<ListQuery> {
+    check_encoding(input.encoding_type.as_ref())?;
+    let after = some_text(input.key_marker.as_ref());
+    if after.is_none() && some_text(input.version_id_marker.as_ref()).is_some() {
+        return Err(s3_error!(
+            InvalidArgument,
+            "A version-id marker cannot be specified without a key marker."
+        ));
+    }
+    Ok(ListQuery {
+        bucket: input.bucket.clone(),
+        prefix: input.prefix.clone().unwrap_or_default(),
+        delimiter: some_text(input.delimiter.as_ref()),
+        after,
+        max: max_rows(input.max_keys)?,
+    })
+}
+
+/// The answer to a ListObjectVersions, where every object has the one version `null`.
+pub fn answer_versions(
+    input: &ListObjectVersionsInput,
+    page: ListPage,
+    visible: impl Fn(&ListedObject) -> VisibleRow,
+) -> ListObjectVersionsOutput {
+    let text = Spelling::of(input.encoding_type.as_ref());
+    let next_key_marker = page
+        .truncated
+        .then(|| page.items.last().map(|item| text.spell(name(item))))
+        .flatten();
+    let is_truncated = Some(page.truncated);
+    let (contents, common_prefixes) = rows(page, &text, true, visible);
+    let versions = contents
+        .into_iter()
+        .map(|row| ObjectVersion {
+            checksum_algorithm: row.checksum_algorithm,
+            checksum_type: row.checksum_type,
+            e_tag: row.e_tag,
+            is_latest: Some(true),
+            key: row.key,
+            last_modified: row.last_modified,
+            owner: row.owner,
+            size: row.size,
+            storage_class: row.storage_class.map(|c| c.as_str().to_owned().into()),
+            version_id: Some(NULL_VERSION.to_owned()),
+            ..Default::default()
+        })
+        .collect();
+    ListObjectVersionsOutput {
+        name: Some(input.bucket.clone()),
+        prefix: Some(text.spell(input.prefix.as_deref().unwrap_or_default())),
+        key_marker: Some(text.spell(input.key_marker.as_deref().unwrap_or_default())),
+        version_id_marker: input.version_id_marker.clone(),
+        next_version_id_marker: next_key_marker.as_ref().map(|_| NULL_VERSION.to_owned()),
+        next_key_marker,
+        max_keys: Some(shown_max(input.max_keys)),
+        is_truncated,
+        versions: Some(versions),
+        common_prefixes: Some(common_prefixes),
+        delimiter: some_text(input.delimiter.as_ref()).map(|d| text.spell(&d)),
+        encoding_type: input.encoding_type.clone(),
+        ..Default::default()
+    }
+}
+
+/// S3's id of the version that an object has in a bucket without versioning.
+pub const NULL_VERSION: &str = "null";
 
 fn rows(
     page: ListPage,
