@@ -1,2 +1,82 @@
 #![forbid(unsafe_code)]
-//! strongroom-cli
+//! The client commands of `kes`: keys, policies, identities, status.
+//!
+//! Runbooks and scripts are written against the original's output, so texts, exit codes and the difference between a
+//! terminal and a pipe are kept. The binary puts [`ClientCommand`] beside its own commands with `#[command(flatten)]`,
+//! hands arguments that do not parse to [`report_usage`], and the rest to [`run`].
+
+mod certificate_file;
+mod duration;
+mod identity;
+mod key;
+mod listing;
+mod output;
+mod policy;
+mod session;
+mod shell;
+mod status;
+mod usage;
+mod version;
+
+use clap::{Parser, Subcommand};
+
+pub use shell::Shell;
+pub use usage::report_usage;
+pub use version::{Build, print_version};
+
+/// The client commands alone, as a program: for tests, and for builds without a server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kes",
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub struct KesCli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClientCommand,
+}
+
+/// The commands that talk to a server, or to nobody.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Manage cryptographic keys.
+    Key(key::KeyArgs),
+    /// List keys, identities or policies.
+    Ls(listing::LsArgs),
+    /// Show policies.
+    Policy(policy::PolicyArgs),
+    /// Manage API keys and identities.
+    Identity(identity::IdentityArgs),
+    /// Print the status of a server.
+    Status(status::StatusArgs),
+    /// The commands as they were called before 2022.
+    #[command(hide = true)]
+    Tool(identity::ToolArgs),
+}
+
+/// Success.
+pub const EXIT_OK: u8 = 0;
+/// The command failed; stderr says why.
+pub const EXIT_ERROR: u8 = 1;
+/// Help was shown.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Runs a command and gives the exit code. A failure is one line `Error: …` on stderr.
+pub async fn run(command: ClientCommand, shell: &mut Shell<'_>) -> u8 {
+    let result = match command {
+        ClientCommand::Key(args) => key::run(args, shell).await,
+        ClientCommand::Ls(args) => listing::run(args, shell).await,
+        ClientCommand::Policy(args) => policy::run(args, shell).await,
+        ClientCommand::Identity(args) => identity::run(args, shell).await,
+        ClientCommand::Status(args) => status::run(args, shell).await,
+        ClientCommand::Tool(args) => identity::run_tool(args, shell).await,
+    };
+    match result {
+        Ok(()) => EXIT_OK,
+        Err(error) => shell.report(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ pub enum ConnectionError {
         after: Duration,
     },
     /// The TLS handshake failed: one side does not trust the other.
-    #[error("tls: {source}")]
+    #[error("tls: {}", TlsWords(source))]
     Tls {
         /// What the TLS library said.
         source: rustls::Error,
@@ -155,6 +155,23 @@ fn tls_cause(error: &(dyn StdError + 'static)) -> Option<rustls::Error> {
         cause = error.source();
     }
     None
+}
+
+/// The commonest failure in the words that people search for.
+struct TlsWords<'e>(&'e rustls::Error);
+
+impl fmt::Display for TlsWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                f.write_str("failed to verify certificate: certificate signed by unknown authority")
+            }
+            rustls::Error::InvalidCertificate(cause) => {
+                write!(f, "failed to verify certificate: {cause}")
+            }
+            other => other.fmt(f),
+        }
+    }
 }
 
 /// The innermost words of a chain of errors: the outer ones only say "client error".
