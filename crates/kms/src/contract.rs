@@ -40,10 +40,17 @@ async fn new(kms: &dyn Kms, key: Option<&str>, context: &[u8]) -> NewDataKey {
 }
 
 async fn a_sealed_data_key_opens_again(kms: &dyn Kms) {
-    for context in [b"{}".as_slice(), b"", CONTEXT, "{\"b\":\"b/ü\\u0026\"}".as_bytes()] {
+    for context in [
+        b"{}".as_slice(),
+        b"",
+        CONTEXT,
+        "{\"b\":\"b/ü\\u0026\"}".as_bytes(),
+    ] {
         let made = new(kms, None, context).await;
         let version = made.key_version.as_deref();
-        let opened = kms.open_data_key(&made.key_name, version, &made.sealed, context).await;
+        let opened = kms
+            .open_data_key(&made.key_name, version, &made.sealed, context)
+            .await;
         match opened {
             Ok(opened) => assert_eq!(opened, made.plaintext, "another key came back"),
             Err(error) => panic!("a data key that was just sealed does not open: {error}"),
@@ -56,12 +63,18 @@ async fn data_keys_are_fresh(kms: &dyn Kms) {
     assert_ne!(a.plaintext, b.plaintext, "the same data key twice");
     assert_ne!(a.sealed, b.sealed, "the same ciphertext twice");
     let plain = a.plaintext.expose().as_slice();
-    assert!(!a.sealed.windows(plain.len()).any(|w| w == plain), "the plain key shows");
+    assert!(
+        !a.sealed.windows(plain.len()).any(|w| w == plain),
+        "the plain key shows"
+    );
 }
 
 async fn expect_not_authentic(kms: &dyn Kms, made: &NewDataKey, sealed: &[u8], context: &[u8]) {
     let version = made.key_version.as_deref();
-    match kms.open_data_key(&made.key_name, version, sealed, context).await {
+    match kms
+        .open_data_key(&made.key_name, version, sealed, context)
+        .await
+    {
         Err(KmsError::InvalidCiphertext { key }) => assert_eq!(key, made.key_name),
         other => panic!("a ciphertext that is not authentic gave {other:?}"),
     }
@@ -76,8 +89,13 @@ async fn a_changed_or_foreign_ciphertext_does_not_open(kms: &dyn Kms) {
         expect_not_authentic(kms, &made, &sealed, CONTEXT).await;
     }
     expect_not_authentic(kms, &made, &made.sealed[..last], CONTEXT).await;
-    expect_not_authentic(kms, &made, b"no ciphertext at all, and not of a length that one has", CONTEXT)
-        .await;
+    expect_not_authentic(
+        kms,
+        &made,
+        b"no ciphertext at all, and not of a length that one has",
+        CONTEXT,
+    )
+    .await;
     expect_not_authentic(kms, &made, b"", CONTEXT).await;
 }
 
@@ -91,8 +109,14 @@ async fn another_context_does_not_open(kms: &dyn Kms) {
 async fn the_key_is_told_by_name(kms: &dyn Kms) {
     let default = kms.default_key().to_owned();
     assert!(!default.is_empty());
-    let (a, b) = (new(kms, None, CONTEXT).await, new(kms, Some(&default), CONTEXT).await);
-    assert_eq!((a.key_name.as_str(), b.key_name.as_str()), (default.as_str(), default.as_str()));
+    let (a, b) = (
+        new(kms, None, CONTEXT).await,
+        new(kms, Some(&default), CONTEXT).await,
+    );
+    assert_eq!(
+        (a.key_name.as_str(), b.key_name.as_str()),
+        (default.as_str(), default.as_str())
+    );
 }
 
 async fn a_missing_key_is_named(kms: &dyn Kms) {
@@ -101,7 +125,10 @@ async fn a_missing_key_is_named(kms: &dyn Kms) {
         other => panic!("a data key under a missing key gave {other:?}"),
     }
     let made = new(kms, None, CONTEXT).await;
-    match kms.open_data_key(MISSING, None, &made.sealed, CONTEXT).await {
+    match kms
+        .open_data_key(MISSING, None, &made.sealed, CONTEXT)
+        .await
+    {
         Err(KmsError::KeyNotFound { key }) => assert_eq!(key, MISSING),
         other => panic!("opening under a missing key gave {other:?}"),
     }
@@ -136,7 +163,10 @@ async fn the_fingerprint_stays(kms: &dyn Kms) {
     match kms.describe(kms.default_key()).await {
         Ok(info) => {
             assert_eq!(info.name, kms.default_key());
-            assert_eq!(info.fingerprint, a.fingerprint, "describe tells another fingerprint");
+            assert_eq!(
+                info.fingerprint, a.fingerprint,
+                "describe tells another fingerprint"
+            );
         }
         Err(KmsError::Denied { .. }) => {}
         Err(error) => panic!("the default key cannot be described: {error}"),
@@ -146,5 +176,8 @@ async fn the_fingerprint_stays(kms: &dyn Kms) {
 async fn status_tells_each_endpoint(kms: &dyn Kms) {
     let endpoints = kms.status().await;
     assert!(!endpoints.is_empty());
-    assert!(endpoints.iter().all(|e| e.online && e.error.is_none()), "{endpoints:?}");
+    assert!(
+        endpoints.iter().all(|e| e.online && e.error.is_none()),
+        "{endpoints:?}"
+    );
 }

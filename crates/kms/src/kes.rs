@@ -59,7 +59,9 @@ struct Clients {
 
 impl std::fmt::Debug for Clients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Clients").field("endpoints", &self.all.endpoints()).finish_non_exhaustive()
+        f.debug_struct("Clients")
+            .field("endpoints", &self.all.endpoints())
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,12 +75,18 @@ impl Clients {
                 .timeouts(timeouts)
                 .build()
         };
-        let hasty = Timeouts { connect: STATUS_TIME_MAX, one_try: STATUS_TIME_MAX };
+        let hasty = Timeouts {
+            connect: STATUS_TIME_MAX,
+            one_try: STATUS_TIME_MAX,
+        };
         let mut each = Vec::with_capacity(settings.endpoints.len());
         for endpoint in &settings.endpoints {
             each.push((endpoint.clone(), build(vec![endpoint.clone()], hasty)?));
         }
-        Ok(Self { all: build(settings.endpoints.clone(), Timeouts::default())?, each })
+        Ok(Self {
+            all: build(settings.endpoints.clone(), Timeouts::default())?,
+            each,
+        })
     }
 }
 
@@ -139,24 +147,26 @@ impl KesKms {
     ///
     /// The answer that there is none is remembered like any other; a server that does not answer is asked again.
     async fn fingerprint(&self, key: &KeyName) -> Option<Fingerprint> {
-        let asked = self.fingerprints.try_get_with(key.as_str().to_owned(), async {
-            let clients = self.clients();
-            let message = Secret::copied_from(Fingerprint::KES_MESSAGE);
-            match self.call(key, clients.all.hmac(key, message)).await {
-                Ok(mac) => Ok(mac.expose().try_into().ok().map(Fingerprint::from_kes_hmac)),
-                // No HMAC key, or no permission to use it.
-                Err(KmsError::NotSupported { .. } | KmsError::Denied { .. }) => {
-                    match self.call(key, clients.all.describe_key(key)).await {
-                        Ok(info) => Ok(info
-                            .created_at
-                            .map(|at| Fingerprint::KesCreatedAt(at.to_string()))),
-                        Err(KmsError::Denied { .. }) => Ok(None),
-                        Err(error) => Err(error),
+        let asked = self
+            .fingerprints
+            .try_get_with(key.as_str().to_owned(), async {
+                let clients = self.clients();
+                let message = Secret::copied_from(Fingerprint::KES_MESSAGE);
+                match self.call(key, clients.all.hmac(key, message)).await {
+                    Ok(mac) => Ok(mac.expose().try_into().ok().map(Fingerprint::from_kes_hmac)),
+                    // No HMAC key, or no permission to use it.
+                    Err(KmsError::NotSupported { .. } | KmsError::Denied { .. }) => {
+                        match self.call(key, clients.all.describe_key(key)).await {
+                            Ok(info) => Ok(info
+                                .created_at
+                                .map(|at| Fingerprint::KesCreatedAt(at.to_string()))),
+                            Err(KmsError::Denied { .. }) => Ok(None),
+                            Err(error) => Err(error),
+                        }
                     }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            }
-        });
+            });
         asked.await.unwrap_or_else(|error| {
             tracing::debug!(key = key.as_str(), %error, "no fingerprint of the key to be had");
             None
@@ -178,11 +188,14 @@ fn kms_error(key: &KeyName, error: Error) -> KmsError {
         Error::KeyExists => KmsError::KeyExists { key },
         Error::NotAllowed => KmsError::Denied { key },
         Error::NotAuthentic => KmsError::InvalidCiphertext { key },
-        Error::NoHmacKey => KmsError::NotSupported { what: "HMAC with this key" },
+        Error::NoHmacKey => KmsError::NotSupported {
+            what: "HMAC with this key",
+        },
         Error::Server { status: 501, .. } => KmsError::NotSupported { what: "this call" },
-        Error::Server { status, message } if status < 500 && status != 429 => {
-            KmsError::Refused { key, message: format!("it answered {status}: {message}") }
-        }
+        Error::Server { status, message } if status < 500 && status != 429 => KmsError::Refused {
+            key,
+            message: format!("it answered {status}: {message}"),
+        },
         // Over KES every failure of a keystore looks alike: 502 "failed to read key".
         Error::Server { status, message } => KmsError::Unavailable {
             key: Some(key),
@@ -206,7 +219,9 @@ impl Kms for KesKms {
     ) -> Result<NewDataKey, KmsError> {
         let name = key.map_or_else(|| Ok(self.default_key.clone()), key_name)?;
         let clients = self.clients();
-        let made = self.call(&name, clients.all.generate_key(&name, context)).await?;
+        let made = self
+            .call(&name, clients.all.generate_key(&name, context))
+            .await?;
         let plaintext = data_key(&name, &made.plaintext)?;
         Ok(NewDataKey {
             fingerprint: self.fingerprint(&name).await,
@@ -226,7 +241,9 @@ impl Kms for KesKms {
     ) -> Result<DataKey, KmsError> {
         let name = key_name(key)?;
         let clients = self.clients();
-        let opened = self.call(&name, clients.all.decrypt(&name, sealed, context)).await?;
+        let opened = self
+            .call(&name, clients.all.decrypt(&name, sealed, context))
+            .await?;
         data_key(&name, &opened)
     }
 
@@ -261,7 +278,12 @@ impl Kms for KesKms {
                     Err(_) => (None, Some(format!("no answer within {STATUS_TIME_MAX:?}"))),
                 };
             let endpoint = endpoint.to_string();
-            EndpointStatus { endpoint, online: error.is_none(), version, error }
+            EndpointStatus {
+                endpoint,
+                online: error.is_none(),
+                version,
+                error,
+            }
         });
         join_all(each).await
     }
@@ -274,6 +296,9 @@ impl Kms for KesKms {
 fn data_key(name: &KeyName, bytes: &Secret) -> Result<DataKey, KmsError> {
     DataKey::try_from_slice(bytes.expose()).map_err(|wrong| KmsError::Refused {
         key: name.as_str().to_owned(),
-        message: format!("it answered with a data key of {} bytes, 32 are needed", wrong.bytes),
+        message: format!(
+            "it answered with a data key of {} bytes, 32 are needed",
+            wrong.bytes
+        ),
     })
 }

@@ -94,7 +94,11 @@ impl NamedKey {
         if !allow_public && is_publicly_known(key.expose()) {
             return Err(StaticKeyError::PubliclyKnown);
         }
-        Ok(Self { name: name.to_owned(), key, opens_legacy })
+        Ok(Self {
+            name: name.to_owned(),
+            key,
+            opens_legacy,
+        })
     }
 
     /// Its name.
@@ -118,14 +122,20 @@ impl StaticKey {
     /// Seals under `current`; what `old` sealed still opens.
     #[must_use]
     pub fn new(current: NamedKey, old: Option<NamedKey>, entropy: Entropy) -> Self {
-        Self { current, old, entropy }
+        Self {
+            current,
+            old,
+            entropy,
+        }
     }
 
     fn current_if_named(&self, key: &str) -> Result<&NamedKey, KmsError> {
         if key == self.current.name {
             Ok(&self.current)
         } else {
-            Err(KmsError::KeyNotFound { key: key.to_owned() })
+            Err(KmsError::KeyNotFound {
+                key: key.to_owned(),
+            })
         }
     }
 
@@ -165,7 +175,9 @@ impl Kms for StaticKey {
     ) -> Result<NewDataKey, KmsError> {
         let known = self.current_if_named(key.unwrap_or(&self.current.name))?;
         let plaintext = DataKey::from(self.random()?);
-        let sealed = known.key.seal(plaintext.expose(), context, *self.random::<RANDOM_BYTES>()?);
+        let sealed = known
+            .key
+            .seal(plaintext.expose(), context, *self.random::<RANDOM_BYTES>()?);
         Ok(NewDataKey {
             key_name: known.name.clone(),
             key_version: None,
@@ -189,17 +201,28 @@ impl Kms for StaticKey {
             opened = opened.or_else(|| known.key.open(sealed, context).ok());
         }
         let opened = opened.or_else(|| self.open_legacy(key, sealed, context));
-        match opened.as_deref().map(|bytes| DataKey::try_from_slice(bytes)) {
+        match opened
+            .as_deref()
+            .map(|bytes| DataKey::try_from_slice(bytes))
+        {
             Some(Ok(data_key)) => Ok(data_key),
-            None if !is_known => Err(KmsError::KeyNotFound { key: key.to_owned() }),
-            _ => Err(KmsError::InvalidCiphertext { key: key.to_owned() }),
+            None if !is_known => Err(KmsError::KeyNotFound {
+                key: key.to_owned(),
+            }),
+            _ => Err(KmsError::InvalidCiphertext {
+                key: key.to_owned(),
+            }),
         }
     }
 
     async fn create_key(&self, key: &str) -> Result<(), KmsError> {
         match self.current_if_named(key) {
-            Ok(_) => Err(KmsError::KeyExists { key: key.to_owned() }),
-            Err(_) => Err(KmsError::NotSupported { what: "creating keys: it has a single one" }),
+            Ok(_) => Err(KmsError::KeyExists {
+                key: key.to_owned(),
+            }),
+            Err(_) => Err(KmsError::NotSupported {
+                what: "creating keys: it has a single one",
+            }),
         }
     }
 

@@ -19,7 +19,11 @@ fn b64(text: &str) -> Vec<u8> {
 }
 
 fn kms(text: &str) -> StaticKey {
-    StaticKey::new(NamedKey::parse_base64(text, false).unwrap(), None, counting(1))
+    StaticKey::new(
+        NamedKey::parse_base64(text, false).unwrap(),
+        None,
+        counting(1),
+    )
 }
 
 #[tokio::test]
@@ -32,7 +36,7 @@ async fn minio_json_ciphertexts_open() {
     let kms = kms(VECTOR_BASE64);
     let cases = [
         (
-            "",
+            "{}",
             r#"{"aead":"ChaCha20Poly1305","iv":"JbI+vwvYww1lCb5VpkAFuQ==","nonce":"ARjIjJxBSD541Gz8","bytes":"KCbEc2sA0TLvA7aWTWa23AdccVfJMpOxwgG8hm+4PaNrxYfy1xFWZg2gEenVrOgv"}"#,
             "zmS7NrG765UZ0ZN85oPjybelxqVvpz01vxsSpOISy2M=",
         ),
@@ -43,8 +47,10 @@ async fn minio_json_ciphertexts_open() {
         ),
     ];
     for (context, sealed, expected) in cases {
-        let opened =
-            kms.open_data_key("my-key", None, sealed.as_bytes(), context.as_bytes()).await.unwrap();
+        let opened = kms
+            .open_data_key("my-key", None, sealed.as_bytes(), context.as_bytes())
+            .await
+            .unwrap();
         assert_eq!(opened.expose().as_slice(), b64(expected));
     }
 }
@@ -62,7 +68,11 @@ async fn a_data_key_is_sealed_as_minio_seals_it() {
         }
         Ok(())
     });
-    let kms = StaticKey::new(NamedKey::parse_base64(VECTOR_BASE64, false).unwrap(), None, entropy);
+    let kms = StaticKey::new(
+        NamedKey::parse_base64(VECTOR_BASE64, false).unwrap(),
+        None,
+        entropy,
+    );
     let new = kms.new_data_key(None, OBJECT).await.unwrap();
     assert_eq!(new.plaintext.expose(), &[0x11; 32]);
     let expected = "bC2C9uNQ+MqimycvPpuh214Hxbo/4xQ5JZazLeD659V+0aN7PWoztExaD0keEWpqd3d3d3d3d3d3d3d3d3d3d4iIiIiIiIiIiIiIiA==";
@@ -82,38 +92,66 @@ async fn the_first_master_key_format_opens_under_the_name_that_was_recorded() {
         StaticKey::new(base64(), Some(hex("my-minio-key")), counting(1)),
     ];
     for kms in cases {
-        let opened = kms.open_data_key("my-minio-key", None, &sealed, OBJECT).await.unwrap();
+        let opened = kms
+            .open_data_key("my-minio-key", None, &sealed, OBJECT)
+            .await
+            .unwrap();
         assert_eq!(opened.expose(), &[0x11; 32], "{kms:?}");
-        let other = kms.open_data_key("my-minio-key", None, &sealed, b"{}").await;
+        let other = kms
+            .open_data_key("my-minio-key", None, &sealed, b"{}")
+            .await;
         assert!(other.is_err(), "{kms:?}");
     }
     // A key that was never used in that format does not try.
-    let text = format!("my-minio-key:{}", STANDARD.encode(hex::decode(GUIDE_HEX).unwrap()));
+    let text = format!(
+        "my-minio-key:{}",
+        STANDARD.encode(hex::decode(GUIDE_HEX).unwrap())
+    );
     let current = NamedKey::parse_base64(&text, true).unwrap();
     let kms = StaticKey::new(current, None, counting(1));
-    let refused = kms.open_data_key("my-minio-key", None, &sealed, OBJECT).await;
-    assert!(matches!(refused, Err(KmsError::InvalidCiphertext { .. })), "{refused:?}");
+    let refused = kms
+        .open_data_key("my-minio-key", None, &sealed, OBJECT)
+        .await;
+    assert!(
+        matches!(refused, Err(KmsError::InvalidCiphertext { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_old_key_opens_and_never_seals() {
     let old = || NamedKey::parse_base64(VECTOR_BASE64, false).unwrap();
-    let new = || {
-        NamedKey::parse_base64(&format!("new:{}", STANDARD.encode([7; 32])), false).unwrap()
-    };
-    let before = StaticKey::new(old(), None, counting(1)).new_data_key(None, OBJECT).await.unwrap();
+    let new =
+        || NamedKey::parse_base64(&format!("new:{}", STANDARD.encode([7; 32])), false).unwrap();
+    let before = StaticKey::new(old(), None, counting(1))
+        .new_data_key(None, OBJECT)
+        .await
+        .unwrap();
     let kms = StaticKey::new(new(), Some(old()), counting(1));
-    let opened = kms.open_data_key("my-key", None, &before.sealed, OBJECT).await.unwrap();
+    let opened = kms
+        .open_data_key("my-key", None, &before.sealed, OBJECT)
+        .await
+        .unwrap();
     assert_eq!(opened, before.plaintext);
-    assert_eq!(kms.new_data_key(None, OBJECT).await.unwrap().key_name, "new");
+    assert_eq!(
+        kms.new_data_key(None, OBJECT).await.unwrap().key_name,
+        "new"
+    );
     let refused = kms.new_data_key(Some("my-key"), OBJECT).await;
-    assert!(matches!(refused, Err(KmsError::KeyNotFound { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(KmsError::KeyNotFound { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
 async fn without_random_bytes_nothing_is_sealed() {
     let entropy: Entropy = Arc::new(|_| Err("the device is gone".to_owned()));
-    let kms = StaticKey::new(NamedKey::parse_base64(VECTOR_BASE64, false).unwrap(), None, entropy);
+    let kms = StaticKey::new(
+        NamedKey::parse_base64(VECTOR_BASE64, false).unwrap(),
+        None,
+        entropy,
+    );
     let error = kms.new_data_key(None, b"{}").await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
@@ -123,22 +161,45 @@ fn malformed_and_published_keys_are_refused() {
     let zero = format!("k:{}", STANDARD.encode([0; 32]));
     let cases = [
         ("", StaticKeyError::NoName),
-        ("OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=", StaticKeyError::NoName),
-        (":OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=", StaticKeyError::NoName),
+        (
+            "OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=",
+            StaticKeyError::NoName,
+        ),
+        (
+            ":OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=",
+            StaticKeyError::NoName,
+        ),
         ("k k:AAAA", StaticKeyError::BadName),
-        ("k:AAA", StaticKeyError::BadEncoding { expected: "standard base64" }),
+        (
+            "k:AAA",
+            StaticKeyError::BadEncoding {
+                expected: "standard base64",
+            },
+        ),
         ("k:AAAA", StaticKeyError::BadLength { bytes: 3 }),
         (&zero, StaticKeyError::PubliclyKnown),
-        ("k:OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=", StaticKeyError::PubliclyKnown),
+        (
+            "k:OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=",
+            StaticKeyError::PubliclyKnown,
+        ),
     ];
     for (text, expected) in cases {
-        assert_eq!(NamedKey::parse_base64(text, false).unwrap_err(), expected, "{text}");
+        assert_eq!(
+            NamedKey::parse_base64(text, false).unwrap_err(),
+            expected,
+            "{text}"
+        );
     }
     NamedKey::parse_base64(&zero, true).unwrap();
     let refused = NamedKey::parse_hex(&format!("k:{GUIDE_HEX}"), false).unwrap_err();
     assert_eq!(refused, StaticKeyError::PubliclyKnown);
     let refused = NamedKey::parse_hex("k:zz", false).unwrap_err();
-    assert_eq!(refused, StaticKeyError::BadEncoding { expected: "hexadecimal" });
+    assert_eq!(
+        refused,
+        StaticKeyError::BadEncoding {
+            expected: "hexadecimal"
+        }
+    );
 }
 
 #[test]
