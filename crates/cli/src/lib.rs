@@ -77,6 +77,3 @@ pub async fn run(command: ClientCommand, shell: &mut Shell<'_>) -> u8 {
         Err(error) => shell.report(&error),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -98,10 +98,12 @@ fn details(status: &StatusResponse, latency: Duration) -> String {
     } else if status.keystore_unavailable {
         lines.push(("Store", "unavailable".to_owned()));
     }
-    lines
-        .into_iter()
-        .map(|(name, value)| format!("  {name:7}  {value}\n"))
-        .collect()
+    let line = |(name, value): (&str, String)| match name {
+        // A title: nothing to align.
+        "Memory" => "  Memory  \n".to_owned(),
+        _ => format!("  {name:7}  {value}\n"),
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// `6.5MB`: decimal units, one digit behind the point.
