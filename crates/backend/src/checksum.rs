@@ -139,7 +139,7 @@ pub struct Hasher {
 }
 
 enum State {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha(Box<digest::Context>),
 }
 
@@ -156,7 +156,7 @@ impl Hasher {
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         let state = match (algorithm.crc(), algorithm) {
-            (Some(crc), _) => State::Crc(crc_fast::Digest::new(crc)),
+            (Some(crc), _) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
             (None, Algorithm::Sha1) => State::Sha(Box::new(digest::Context::new(
                 &digest::SHA1_FOR_LEGACY_USE_ONLY,
             ))),

@@ -180,12 +180,23 @@ pub fn choose<'a>(
 /// a part is no MD5.
 #[must_use]
 pub fn multipart_etag(chosen: &[Chosen<'_>]) -> Option<String> {
+    etag_of(chosen.iter().map(|part| part.visible.etag.as_str()))
+}
+
+/// The same from a list as the client tells it: what a repeated Complete can be held against.
+#[must_use]
+pub fn etag_of_list(listed: &[ListedPart]) -> Option<String> {
+    etag_of(listed.iter().map(|part| part.etag.as_str()))
+}
+
+fn etag_of<'a>(etags: impl ExactSizeIterator<Item = &'a str>) -> Option<String> {
+    let parts = etags.len();
     let mut md5 = Md5::new();
-    for part in chosen {
-        md5.update(md5_of(&part.visible.etag)?);
+    for etag in etags {
+        md5.update(md5_of(etag)?);
     }
     let digest: [u8; 16] = md5.finalize().into();
-    Some(format!("{}-{}", hex(&digest), chosen.len()))
+    Some(format!("{}-{parts}", hex(&digest)))
 }
 
 /// Lower-case hex, as ETags are written.

@@ -241,8 +241,10 @@ mod tests {
                 "InvalidArgument"
             );
         }
-        let mut planted = PutObjectInput::default();
-        planted.metadata = Some([("x-minio-internal-a".to_owned(), "b".to_owned())].into());
+        let planted = PutObjectInput {
+            metadata: Some([("x-minio-internal-a".to_owned(), "b".to_owned())].into()),
+            ..Default::default()
+        };
         assert!(ObjectHeaders::from_put_input(&planted).is_err());
         let mut plain = HeaderMap::new();
         plain.insert("x-amz-meta-colour", http::HeaderValue::from_static("red"));
@@ -252,9 +254,10 @@ mod tests {
     #[test]
     fn user_metadata_is_held_to_two_kibibytes() {
         let of = |bytes: usize| {
-            let mut input = PutObjectInput::default();
-            input.metadata = Some([("k".to_owned(), "v".repeat(bytes - 1))].into());
-            ObjectHeaders::from_put_input(&input)
+            ObjectHeaders::from_put_input(&PutObjectInput {
+                metadata: Some([("k".to_owned(), "v".repeat(bytes - 1))].into()),
+                ..Default::default()
+            })
         };
         assert!(of(USER_METADATA_BYTES_MAX).is_ok());
         assert_eq!(

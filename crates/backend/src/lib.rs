@@ -8,9 +8,10 @@
 //! envelope or a record: they are bytes.
 //!
 //! Around the trait lie the pieces of S3 that every implementation needs and that must behave the same
-//! everywhere: [`integrity`] (Content-MD5, checksums, trailers), [`condition`] (`If-Match` and its kin),
-//! [`answer`] (ranges, GET and HEAD replies) and [`listing`] (list replies). The exported [`contract`]
-//! suite says what all of them promise.
+//! everywhere: [`headers`] and [`tags`] (what the client says of an object), [`integrity`] (Content-MD5,
+//! checksums, trailers), [`condition`] (`If-Match` and its kin), [`answer`] and [`attributes`] (ranges, GET and
+//! HEAD replies), [`listing`] and [`parts`] (list replies), [`complete`] (what a multipart upload becomes). The
+//! exported suite `contract` (of the feature of that name) says what all of them promise.
 
 pub mod answer;
 pub mod attributes;
@@ -19,6 +20,8 @@ mod capabilities;
 pub mod checksum;
 pub mod complete;
 pub mod condition;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod error;
 pub mod headers;
 pub mod integrity;

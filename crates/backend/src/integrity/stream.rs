@@ -35,21 +35,26 @@ pub struct VerifiedBody {
 
 enum State {
     /// Hashes run in `poll_next`.
-    Inline(Verifier),
-    /// Hashes run beside: either at rest here, or away in `job`.
-    Beside {
-        verifier: Verifier,
-        runtime: Handle,
-        batch: Batch,
-        work: Work,
-    },
+    Inline(Box<Verifier>),
+    /// Hashes run beside.
+    Beside(Box<Beside>),
     /// The end, good or bad, was told.
     Ended,
 }
 
+struct Beside {
+    /// Counts; its hashes are in `work`.
+    verifier: Verifier,
+    runtime: Handle,
+    batch: Batch,
+    work: Work,
+}
+
 enum Work {
-    Rest(Hashes),
-    Away(JoinHandle<Hashes>),
+    /// The hashes are here.
+    Rest(Box<Hashes>),
+    /// The hashes are with a batch on another thread.
+    Away(JoinHandle<Box<Hashes>>),
     /// The job panicked or was cancelled with the runtime.
     Lost,
 }
@@ -81,15 +86,15 @@ impl VerifiedBody {
             .is_some_and(|n| n <= INLINE_BYTES_MAX);
         let state = match Handle::try_current() {
             Ok(runtime) if verifier.is_dear() && !small => {
-                let work = Work::Rest(verifier.take_hashes());
-                State::Beside {
+                let work = Work::Rest(Box::new(verifier.take_hashes()));
+                State::Beside(Box::new(Beside {
                     verifier,
                     runtime,
                     batch: Batch::default(),
                     work,
-                }
+                }))
             }
-            _ => State::Inline(verifier),
+            _ => State::Inline(Box::new(verifier)),
         };
         Self {
             inner,
@@ -154,12 +159,13 @@ impl Stream for VerifiedBody {
                     this.end(verifier.finish())
                 }
             },
-            State::Beside {
-                verifier,
-                runtime,
-                batch,
-                work,
-            } => {
+            State::Beside(beside) => {
+                let Beside {
+                    verifier,
+                    runtime,
+                    batch,
+                    work,
+                } = &mut **beside;
                 // A full batch waits for the one before it: that bounds memory, and slows the client
                 // down to the speed of the hash.
                 while batch.last || batch.bytes >= BATCH_BYTES {
@@ -173,15 +179,19 @@ impl Stream for VerifiedBody {
                     batch.bytes = 0;
                 }
                 if batch.last {
-                    let State::Beside {
+                    let State::Beside(beside) = std::mem::replace(&mut this.state, State::Ended)
+                    else {
+                        return Poll::Ready(None);
+                    };
+                    let Beside {
                         mut verifier,
                         work: Work::Rest(hashes),
                         ..
-                    } = std::mem::replace(&mut this.state, State::Ended)
+                    } = *beside
                     else {
                         return this.end(Err(lost()));
                     };
-                    verifier.put_hashes(hashes);
+                    verifier.put_hashes(*hashes);
                     return this.end(verifier.finish());
                 }
                 match ready!(Pin::new(&mut this.inner).poll_next(cx)) {
