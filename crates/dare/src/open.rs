@@ -301,17 +301,20 @@ impl Opener {
     /// The expanded key. The first package settles the stream even if it turns out forged: the opener is then of no
     /// more use.
     fn key_for(&mut self, header: &Header) -> &CipherKey {
-        let new = || Stream {
+        // Another cipher gets here in the lenient reading alone.
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.key.cipher() != header.cipher)
+        {
+            self.stream = None;
+        }
+        let stream = self.stream.get_or_insert_with(|| Stream {
             version: header.version,
             constant: header.stream(),
             key: CipherKey::new(header.cipher, &self.key),
-        };
-        let stream = match self.stream.take() {
-            Some(stream) if stream.key.cipher() == header.cipher => stream,
-            // Another cipher gets here in the lenient reading alone.
-            Some(_) | None => new(),
-        };
-        &self.stream.insert(stream).key
+        });
+        &stream.key
     }
 
     fn advance(&mut self, header: &Header) -> Opened {

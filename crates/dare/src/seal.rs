@@ -212,3 +212,47 @@ pub fn seal_to_vec(key: &[u8; 32], cipher: Cipher, nonce: StreamNonce, plain: &[
         .expect("a last package of 1 to 65536 bytes");
     sealed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(next: u64) -> Sealer {
+        let nonce = StreamNonce::from_bytes([0; 12]);
+        Sealer {
+            next,
+            ..Sealer::new(&[1; 32], Cipher::Aes256Gcm, nonce)
+        }
+    }
+
+    #[test]
+    fn the_last_place_is_kept_for_the_final_package() {
+        let plain = [0; PACKAGE_BYTES];
+        let mut sealed = Box::new([0; SEALED_PACKAGE_BYTES]);
+        let mut sealer = at(PACKAGES_MAX - 2);
+        sealer.seal(&plain, &mut *sealed).unwrap();
+        assert_eq!(
+            sealer.seal(&plain, &mut *sealed),
+            Err(SealError::StreamTooLong)
+        );
+        assert_eq!(
+            sealer.seal_in_place(&mut sealed),
+            Err(SealError::StreamTooLong)
+        );
+        sealer.seal_final(&[1], &mut [0; 33]).unwrap();
+    }
+
+    #[test]
+    fn no_place_follows_the_last() {
+        let mut sealed = [0; 33];
+        assert_eq!(
+            at(PACKAGES_MAX).seal_final(&[1], &mut sealed),
+            Err(SealError::StreamTooLong)
+        );
+        assert_eq!(sealed, [0; 33]);
+        assert_eq!(
+            at(PACKAGES_MAX).seal_final_in_place(&mut sealed),
+            Err(SealError::StreamTooLong)
+        );
+    }
+}
