@@ -128,16 +128,23 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Writes the length in one byte, then the text. Callers have checked the limit, which fits.
+/// Writes the length in one byte, then the text.
+#[expect(
+    clippy::expect_used,
+    reason = "callers have checked the limit; a cut record would be worse"
+)]
 pub(crate) fn put_short_text(out: &mut Vec<u8>, text: &str) {
-    debug_assert!(u8::try_from(text.len()).is_ok());
-    out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    out.push(u8::try_from(text.len()).expect("at most 255 bytes"));
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes the length in two bytes, then the bytes. Callers have checked the limit, which fits.
+/// Writes the length in two bytes, then the bytes.
+#[expect(
+    clippy::expect_used,
+    reason = "callers have checked the limit; a cut record would be worse"
+)]
 pub(crate) fn put_long_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    debug_assert!(u16::try_from(bytes.len()).is_ok());
-    out.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes());
+    let length = u16::try_from(bytes.len()).expect("at most 65,535 bytes");
+    out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(bytes);
 }

@@ -16,6 +16,7 @@ pub use crate::codec::DecodeError;
 use crate::context::{Context, ContextError};
 use crate::etag::EtagKeyId;
 use crate::fingerprint::Fingerprint;
+use crate::footer::{BodyKind, FooterError, Manifest};
 use crate::geometry::{self, PLAIN_LENGTH_MAX};
 use crate::hmac::{equal, hmac_prefixed};
 use crate::object_key::{ExternalKey, SEALED_KEY_BYTES};
@@ -70,6 +71,35 @@ pub struct SealedDataKey {
     pub sealed: Vec<u8>,
     /// Whether the data key serves the whole bucket; see [`Context::for_bucket_key`].
     pub bucket_key: bool,
+}
+
+impl SealedDataKey {
+    /// Checks the limits that the formats have for a sealed data key.
+    ///
+    /// # Errors
+    /// A value is empty or over its limit.
+    pub fn check(&self) -> Result<(), CreateError> {
+        let within = |field, bytes: usize, most: usize| {
+            let (bytes, most) = (bytes as u64, most as u64);
+            if (1..=most).contains(&bytes) {
+                Ok(())
+            } else {
+                Err(CreateError::OutOfBounds { field, bytes, most })
+            }
+        };
+        within("the key name", self.key_name.len(), KEY_NAME_BYTES_MAX)?;
+        if let Some(version) = &self.key_version {
+            within("the key version", version.len(), KEY_VERSION_BYTES_MAX)?;
+        }
+        if let Some(Fingerprint::KesCreatedAt(time)) = &self.fingerprint {
+            within("the fingerprint", time.len(), FINGERPRINT_TEXT_BYTES_MAX)?;
+        }
+        within(
+            "the sealed data key",
+            self.sealed.len(),
+            SEALED_DATA_KEY_BYTES_MAX,
+        )
+    }
 }
 
 /// How the object key is protected.
@@ -356,14 +386,6 @@ impl Envelope {
 
     /// What holds for every envelope, made or read.
     fn check(&self) -> Result<(), CreateError> {
-        let within = |field, bytes: usize, most: usize| {
-            let (bytes, most) = (bytes as u64, most as u64);
-            if (1..=most).contains(&bytes) {
-                Ok(())
-            } else {
-                Err(CreateError::OutOfBounds { field, bytes, most })
-            }
-        };
         if let Kind::Single { plain_length } = self.kind
             && plain_length > PLAIN_LENGTH_MAX
         {
@@ -377,18 +399,7 @@ impl Envelope {
             return Err(CreateError::ChecksumNotEmpty);
         }
         if let Some(data_key) = self.protection.data_key() {
-            within("the key name", data_key.key_name.len(), KEY_NAME_BYTES_MAX)?;
-            if let Some(version) = &data_key.key_version {
-                within("the key version", version.len(), KEY_VERSION_BYTES_MAX)?;
-            }
-            if let Some(Fingerprint::KesCreatedAt(time)) = &data_key.fingerprint {
-                within("the fingerprint", time.len(), FINGERPRINT_TEXT_BYTES_MAX)?;
-            }
-            within(
-                "the sealed data key",
-                data_key.sealed.len(),
-                SEALED_DATA_KEY_BYTES_MAX,
-            )?;
+            data_key.check()?;
         }
         if let Some(context) = self.protection.client_context() {
             context.check_client()?;
@@ -458,6 +469,24 @@ impl Envelope {
     #[must_use]
     pub fn kms_context(&self, path: &ObjectPath<'_>) -> Option<Context> {
         self.protection.kms_context(path)
+    }
+
+    /// Whether an open manifest is of an object of this envelope's kind and length.
+    ///
+    /// # Errors
+    /// [`FooterError::Inconsistent`]: body and envelope do not belong together.
+    pub fn check_manifest(&self, manifest: &Manifest) -> Result<(), FooterError> {
+        let agrees = match self.kind {
+            Kind::Multipart => manifest.kind() == BodyKind::Multipart,
+            Kind::Single { plain_length } => {
+                manifest.kind() == BodyKind::Single && manifest.plain_length() == plain_length
+            }
+        };
+        if agrees {
+            Ok(())
+        } else {
+            Err(FooterError::Inconsistent)
+        }
     }
 
     /// How long the stored body of a plain PUT must be; `None` for a multipart object, whose footer says.

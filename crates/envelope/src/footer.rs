@@ -26,8 +26,9 @@ const MAGIC: [u8; 8] = *b"SRfooter";
 const VERSION: u8 = 1;
 const TRAILER_BYTES: usize = 32;
 /// The plaintext before the table.
-const HEAD_BYTES: usize = MANIFEST_BYTES_BASE as usize - NONCE_BYTES - TAG_BYTES - TRAILER_BYTES;
-const ROW_BYTES: usize = MANIFEST_BYTES_PER_PART as usize;
+const HEAD_BYTES: usize = BASE_BYTES - NONCE_BYTES - TAG_BYTES - TRAILER_BYTES;
+const ROW_BYTES: usize = 96;
+const BASE_BYTES: usize = 256;
 const SINGLE: u8 = 1;
 const MULTIPART: u8 = 2;
 
@@ -443,6 +444,8 @@ fn read_plaintext(
     Ok(manifest.filter(|manifest| manifest.plain_length == plain_length))
 }
 
+const _: () = assert!(BASE_BYTES as u64 == MANIFEST_BYTES_BASE);
+const _: () = assert!(ROW_BYTES as u64 == MANIFEST_BYTES_PER_PART);
 const _: () = assert!(HEAD_BYTES >= 8 + 4 + 1 + 1 + CHECKSUM_BYTES_MAX);
 const _: () = assert!(ROW_BYTES >= 8 + 4 + 12 + 1 + CHECKSUM_BYTES_MAX);
 const _: () = assert!(geometry::PART_BYTES_MAX <= strongroom_dare::geometry::PLAIN_BYTES_MAX);

@@ -18,6 +18,8 @@
 //! The formats are described byte by byte in `docs/formats/sealed-object.md`, `docs/formats/kes-ciphertext.md` and
 //! `docs/formats/state.md`. The crate is pure: it has no clock, no files and no random numbers; random bytes are
 //! arguments and must come from a cryptographic generator, fresh for every call.
+// Every number of our formats is little-endian.
+#![deny(clippy::big_endian_bytes, clippy::host_endian_bytes)]
 
 mod aead;
 mod checksum;

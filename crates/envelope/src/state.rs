@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{self, Algorithm, NONCE_BYTES, TAG_BYTES};
 use crate::codec::{DecodeError, Reader};
-use crate::envelope::{SealedDataKey, put_data_key, take_data_key};
+use crate::envelope::{CreateError, SealedDataKey, put_data_key, take_data_key};
 use crate::hmac::hmac_prefixed;
 use crate::secret::StateKey;
 
@@ -111,8 +111,10 @@ pub enum StateKeyRecord {
 
 impl StateKeyRecord {
     /// The record's bytes.
-    #[must_use]
-    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+    ///
+    /// # Errors
+    /// A value of the sealed key is empty or over its limit.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, CreateError> {
         let mut out = Zeroizing::new(Vec::with_capacity(512));
         out.extend_from_slice(&MAGIC);
         out.push(KEY_VERSION);
@@ -122,11 +124,12 @@ impl StateKeyRecord {
                 out.extend_from_slice(key.expose());
             }
             Self::Sealed(data_key) => {
+                data_key.check()?;
                 out.push(SEALED);
                 put_data_key(&mut out, data_key);
             }
         }
-        out
+        Ok(out)
     }
 
     /// Reads the record.
@@ -145,7 +148,13 @@ impl StateKeyRecord {
         let field = "how the state key is kept";
         let record = match reader.u8(field)? {
             PLAIN => Self::Plain(StateKey::from_bytes(reader.array("the state key")?)),
-            SEALED => Self::Sealed(take_data_key(&mut reader, false)?),
+            SEALED => {
+                let data_key = take_data_key(&mut reader, false)?;
+                data_key.check().map_err(|_| DecodeError::Invalid {
+                    field: "the sealed state key",
+                })?;
+                Self::Sealed(data_key)
+            }
             value => return Err(DecodeError::UnknownValue { field, value }),
         };
         reader.end()?;

@@ -4,7 +4,10 @@ fn key() -> EtagKey {
     EtagKey::new(EtagKeyId::new(7).unwrap(), [0x77; 32])
 }
 
-const MD5: Etag = Etag { digest: [0x5d; 16], parts: None };
+const MD5: Etag = Etag {
+    digest: [0x5d; 16],
+    parts: None,
+};
 const GENERATION: GenerationId = GenerationId([1, 2, 3, 4, 5, 6, 7, 8]);
 
 #[test]
@@ -34,7 +37,10 @@ fn hidden_etag_is_the_vector_of_the_format() {
 
 #[test]
 fn etag_text_has_one_form() {
-    for good in ["5d41402abc4b2a76b9719d911017c592", "5d41402abc4b2a76b9719d911017c592-10000"] {
+    for good in [
+        "5d41402abc4b2a76b9719d911017c592",
+        "5d41402abc4b2a76b9719d911017c592-10000",
+    ] {
         assert_eq!(Etag::parse(good).unwrap().to_string(), good);
     }
     for bad in [
@@ -50,16 +56,25 @@ fn etag_text_has_one_form() {
     ] {
         assert_eq!(Etag::parse(bad), None, "{bad}");
     }
-    assert_eq!(Etag::opaque([0xab; 16]).to_string(), format!("{}-1", "ab".repeat(16)));
+    assert_eq!(
+        Etag::opaque([0xab; 16]).to_string(),
+        format!("{}-1", "ab".repeat(16))
+    );
 }
 
 #[test]
 fn keys_are_kept_whole_and_damage_is_seen() {
-    let keys = EtagKeys(vec![key(), EtagKey::new(EtagKeyId::new(3).unwrap(), [3; 32])]);
+    let keys = EtagKeys(vec![
+        key(),
+        EtagKey::new(EtagKeyId::new(3).unwrap(), [3; 32]),
+    ]);
     let bytes = keys.encode();
     let back = EtagKeys::decode(&bytes).unwrap();
     assert_eq!(back.current().id(), key().id());
-    assert_eq!(back.get(EtagKeyId::new(3).unwrap()).unwrap().expose(), &[3; 32]);
+    assert_eq!(
+        back.get(EtagKeyId::new(3).unwrap()).unwrap().expose(),
+        &[3; 32]
+    );
     assert!(back.get(EtagKeyId::new(4).unwrap()).is_none());
     for cut in 0..bytes.len() {
         assert!(EtagKeys::decode(&bytes[..cut]).is_err());

@@ -25,7 +25,10 @@ fn manifest(n: u32, aligned: bool) -> Manifest {
             checksum: Some(sha512()),
         })
         .collect();
-    let whole = ObjectChecksum { checksum: sha512(), kind: ChecksumType::Composite };
+    let whole = ObjectChecksum {
+        checksum: sha512(),
+        kind: ChecksumType::Composite,
+    };
     Manifest::new(BodyKind::Multipart, parts, Some(whole)).unwrap()
 }
 
@@ -83,7 +86,10 @@ fn footer_of_another_object_or_length_is_refused() {
     assert_eq!(key().open(longer, &bytes), Err(FooterError::Inconsistent));
     let expected = bytes.len() as u64;
     let short = &bytes[1..];
-    let wrong = FooterError::WrongBytes { bytes: short.len(), expected };
+    let wrong = FooterError::WrongBytes {
+        bytes: short.len(),
+        expected,
+    };
     assert_eq!(key().open(stored, short), Err(wrong));
     assert_eq!(key().open(0, &[]), Err(FooterError::EmptyBody));
 }
@@ -104,7 +110,9 @@ fn body_longer_or_shorter_by_a_byte_a_tag_or_a_package_is_damage() {
                 // Bytes at the end lost or added: what stands there is no trailer.
                 let length = usize::try_from(place.length).unwrap();
                 let mut shifted = vec![0; length];
-                let kept = length.saturating_sub(usize::try_from(off).unwrap()).min(bytes.len());
+                let kept = length
+                    .saturating_sub(usize::try_from(off).unwrap())
+                    .min(bytes.len());
                 shifted[..kept].copy_from_slice(&bytes[bytes.len() - kept..]);
                 assert_eq!(key().open(wrong, &shifted), Err(FooterError::NoFooter));
             }
@@ -137,8 +145,13 @@ fn forged(manifest: &Manifest, edit: impl FnOnce(&mut Vec<u8>)) -> Result<Manife
     plain.resize(length - NONCE_BYTES - TAG_BYTES - TRAILER_BYTES, 0);
     edit(&mut plain);
     let (nonce, trailer) = ([4; 12], manifest.trailer());
-    let tag =
-        aead::seal_in_place(Algorithm::Aes256Gcm, key().expose(), nonce, &trailer, &mut plain);
+    let tag = aead::seal_in_place(
+        Algorithm::Aes256Gcm,
+        key().expose(),
+        nonce,
+        &trailer,
+        &mut plain,
+    );
     let bytes = [&nonce[..], &plain, &tag, &trailer].concat();
     key().open(stored_length(manifest.plain_length()).unwrap(), &bytes)
 }
@@ -178,20 +191,37 @@ fn authentic_manifest_that_contradicts_itself_is_refused() {
 
 #[test]
 fn tables_that_no_object_has_cannot_be_made() {
-    let part = |number, plain_length| PartEntry { number, plain_length, nonce: nonce(1), checksum: None };
+    let part = |number, plain_length| PartEntry {
+        number,
+        plain_length,
+        nonce: nonce(1),
+        checksum: None,
+    };
     let new = |kind, parts| Manifest::new(kind, parts, None);
     let multipart = BodyKind::Multipart;
     assert_eq!(new(multipart, vec![]), Err(ManifestError::NoParts));
-    assert_eq!(new(BodyKind::Single, vec![part(2, 1)]), Err(ManifestError::NoParts));
+    assert_eq!(
+        new(BodyKind::Single, vec![part(2, 1)]),
+        Err(ManifestError::NoParts)
+    );
     for number in [0, 10_001] {
         let parts = vec![part(number, 1)];
-        assert_eq!(new(multipart, parts), Err(ManifestError::PartNumber { number }));
+        assert_eq!(
+            new(multipart, parts),
+            Err(ManifestError::PartNumber { number })
+        );
     }
     let least = PART_BYTES_MIN;
     let again = vec![part(2, least), part(2, 1)];
-    assert_eq!(new(multipart, again), Err(ManifestError::PartNumber { number: 2 }));
+    assert_eq!(
+        new(multipart, again),
+        Err(ManifestError::PartNumber { number: 2 })
+    );
     let short = vec![part(1, least - 1), part(2, 1)];
-    let refused = ManifestError::PartLength { number: 1, plain_length: least - 1 };
+    let refused = ManifestError::PartLength {
+        number: 1,
+        plain_length: least - 1,
+    };
     assert_eq!(new(multipart, short), Err(refused));
     assert!(new(multipart, vec![part(1, PART_BYTES_MAX + 1)]).is_err());
     let gaps = vec![part(3, least), part(5, least), part(10_000, 0)];

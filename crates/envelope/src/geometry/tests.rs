@@ -59,7 +59,10 @@ fn stored_length_increases_strictly_and_inverts_around_every_step() {
 #[test]
 fn lengths_that_no_object_has_are_damage() {
     for stored in (1..352).chain(353..385) {
-        assert_eq!(plain_length_of_stored(stored), Err(LengthError::Impossible { stored }));
+        assert_eq!(
+            plain_length_of_stored(stored),
+            Err(LengthError::Impossible { stored })
+        );
     }
     let longest = f(PLAIN_LENGTH_MAX);
     assert_eq!(plain_length_of_stored(longest), Ok(PLAIN_LENGTH_MAX));
@@ -86,8 +89,10 @@ fn any_table_of_parts_is_stored_in_the_length_that_its_sum_gives() {
         let extra = extra_packages(parts.iter().copied());
         let rows = table_rows(plain);
         assert!(extra < n && n <= rows, "{parts:?}");
-        let streams: u64 =
-            parts.iter().map(|part| strongroom_dare::geometry::sealed_length(*part).unwrap()).sum();
+        let streams: u64 = parts
+            .iter()
+            .map(|part| strongroom_dare::geometry::sealed_length(*part).unwrap())
+            .sum();
         let footer = 32 * (rows - 1 - extra) + manifest_length(plain);
         assert_eq!(streams + footer, f(plain), "{parts:?}");
     }

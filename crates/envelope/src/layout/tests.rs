@@ -38,7 +38,12 @@ fn slow(lengths: &[u64], offset: u64, length: u64) -> Vec<(usize, u64, u64)> {
 
 #[test]
 fn ranges_match_a_slow_model_over_unaligned_and_empty_parts() {
-    let lengths = [PART_BYTES_MIN + 1, PART_BYTES_MIN, PART_BYTES_MIN + 70_000, 0];
+    let lengths = [
+        PART_BYTES_MIN + 1,
+        PART_BYTES_MIN,
+        PART_BYTES_MIN + 70_000,
+        0,
+    ];
     let layout = BodyLayout::from_manifest(&manifest(&lengths)).unwrap();
     let total = layout.plain_length();
     assert_eq!(total, lengths.iter().sum::<u64>());
@@ -60,7 +65,11 @@ fn ranges_match_a_slow_model_over_unaligned_and_empty_parts() {
             assert_eq!(places, slow(&lengths, from, to - from), "{from}..{to}");
             let released: u64 = reads.iter().map(|read| read.packages.length).sum();
             assert_eq!(released, to - from);
-            assert!(reads.windows(2).all(|pair| pair[0].stored_end == pair[1].stored_start));
+            assert!(
+                reads
+                    .windows(2)
+                    .all(|pair| pair[0].stored_end == pair[1].stored_start)
+            );
             for read in &reads {
                 let end = read.part.stored_offset + read.part.sealed_length;
                 assert_eq!(read.packages.ends_stream, read.stored_end == end);
@@ -77,7 +86,10 @@ fn parts_are_found_by_number_and_the_footer_follows_the_last() {
     let layout = BodyLayout::from_manifest(&manifest).unwrap();
     assert!(layout.part(2).is_none());
     let last = layout.part(3).unwrap();
-    assert_eq!((last.plain_length, last.nonce), (3, Some(manifest.parts()[1].nonce)));
+    assert_eq!(
+        (last.plain_length, last.nonce),
+        (3, Some(manifest.parts()[1].nonce))
+    );
     let stored = crate::stored_length(layout.plain_length()).unwrap();
     assert_eq!(layout.sealed_length() + manifest.footer_length(), stored);
 }
@@ -86,5 +98,11 @@ fn parts_are_found_by_number_and_the_footer_follows_the_last() {
 fn plain_put_is_part_one_and_an_empty_one_has_nothing_to_read() {
     let layout = BodyLayout::single(5).unwrap();
     assert_eq!(layout.part(1).unwrap().sealed_length, 37);
-    assert!(BodyLayout::single(0).unwrap().read(0, 0).unwrap().is_empty());
+    assert!(
+        BodyLayout::single(0)
+            .unwrap()
+            .read(0, 0)
+            .unwrap()
+            .is_empty()
+    );
 }
