@@ -1,2 +1,43 @@
 #![forbid(unsafe_code)]
-//! strongroom-kes-server
+//! The KES server: routes, identity, policy, keys.
+//!
+//! A request walks straight through: `routes` → `authenticate` → `handlers`, over one snapshot of the `state`. Keys come
+//! through the `cache` from a [`strongroom_keystore::KeyStore`].
+//!
+//! ```no_run
+//! # async fn example(surroundings: strongroom_kes_server::Surroundings) -> Result<(), Box<dyn std::error::Error>> {
+//! use strongroom_kes_server::{Config, KesServer, open_keystore};
+//!
+//! let (config, warnings) = Config::parse(&std::fs::read_to_string("kes.yml")?, &|name| std::env::var(name).ok())?;
+//! let listener = strongroom_transport::bind(config.address).await?;
+//! let store = open_keystore(&config).await?;
+//! let server = KesServer::start(config, store, surroundings).await?;
+//! let (shutdown, signal) = strongroom_transport::shutdown();
+//! server.run(listener, signal).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod authenticate;
+mod banner;
+mod cache;
+pub mod config;
+pub mod duration;
+mod handlers;
+pub mod log;
+pub mod machine;
+mod metrics;
+mod protobuf;
+mod reply;
+mod routes;
+mod serve;
+mod server;
+mod state;
+mod stored_key;
+pub mod surroundings;
+
+pub use banner::{BannerFacts, banner};
+pub use config::{Config, ConfigError, KeystoreConfig, Warning};
+pub use log::{AuditRecord, ErrorRecord, Level, LogSink, RequestInfo};
+pub use server::{KesServer, StartError, open_keystore};
+pub use surroundings::{Build, Clock, Entropy, Machine, MachineSample, NoEntropy, Surroundings};

@@ -4,7 +4,8 @@
 //! traditional format write exactly those.
 
 use aws_lc_rs::cipher::{
-    AES_128, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+    AES_128, AES_256, Algorithm, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
+    PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
 use base64::Engine as _;
@@ -174,6 +175,50 @@ fn decrypt_rfc1423(
     }
 }
 
+/// A PEM block of a private key encrypted with AES-256-CBC after RFC 1423, as `kes identity new --encrypt` writes it.
+///
+/// `iv` must be random. The key derivation is one round of MD5 and the result carries no tag: the format is for files
+/// that older programs read, and a poor guard for a weak password.
+///
+/// # Errors
+/// [`PemError::PasswordMissing`] for an empty password; [`PemError::UnsupportedEncryption`] should the cryptographic
+/// library refuse AES-256-CBC.
+pub fn encrypted_private_key(
+    der: &[u8],
+    password: &str,
+    iv: [u8; 16],
+) -> Result<Zeroizing<String>, PemError> {
+    if password.is_empty() {
+        return Err(PemError::PasswordMissing);
+    }
+    let unsupported = |_| PemError::UnsupportedEncryption {
+        scheme: "AES-256-CBC".to_owned(),
+    };
+    let key = evp_bytes_to_key(password.as_bytes(), &iv[..8], 32);
+    let key = UnboundCipherKey::new(&AES_256, &key).map_err(unsupported)?;
+    let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).map_err(unsupported)?;
+    // Room for the padding: a buffer that grew would leave a copy of the key behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(der.len() + 16));
+    body.extend_from_slice(der);
+    key.less_safe_encrypt(&mut *body, EncryptionContext::Iv128(FixedLength::from(iv)))
+        .map_err(unsupported)?;
+
+    let mut text = format!(
+        "-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{}\n\n",
+        hex::encode_upper(iv)
+    );
+    let base64 = STANDARD.encode(&*body);
+    let mut rest = base64.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(PEM_LINE_BYTES));
+        text.push_str(line);
+        text.push('\n');
+        rest = tail;
+    }
+    text.push_str("-----END PRIVATE KEY-----\n");
+    Ok(Zeroizing::new(text))
+}
+
 fn evp_bytes_to_key(password: &[u8], salt: &[u8], key_bytes: usize) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(Vec::with_capacity(key_bytes + 16));
     let mut block: Zeroizing<[u8; 16]> = Zeroizing::new([0; 16]);
@@ -214,24 +259,6 @@ fn is_one_der_sequence(der: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// `openssl rsa -aes256 -traditional`-style encryption of a short DER SEQUENCE, made by
-    /// `openssl enc -aes-256-cbc -md md5`-equivalent steps: see the round trip below for the derivation.
-    fn encrypted(password: &str, plain: &[u8], iv: [u8; 16]) -> String {
-        use aws_lc_rs::cipher::{EncryptionContext, PaddedBlockEncryptingKey};
-        let key = evp_bytes_to_key(password.as_bytes(), &iv[..8], 32);
-        let key =
-            PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, &key).unwrap())
-                .unwrap();
-        let mut body = plain.to_vec();
-        key.less_safe_encrypt(&mut body, EncryptionContext::Iv128(FixedLength::from(iv)))
-            .unwrap();
-        format!(
-            "-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{}\n\n{}\n-----END PRIVATE KEY-----\n",
-            hex::encode_upper(iv),
-            STANDARD.encode(body)
-        )
-    }
-
     #[test]
     fn key_derivation_is_openssl_s() {
         // openssl enc -aes-256-cbc -md md5 -k password -S 0102030405060708 -P
@@ -244,7 +271,7 @@ mod tests {
     #[test]
     fn an_encrypted_key_opens_with_its_password_only() {
         let der = [0x30, 3, 2, 1, 7];
-        let text = encrypted("correct horse", &der, [9; 16]);
+        let text = encrypted_private_key(&der, "correct horse", [9; 16]).unwrap();
         let open = |password| blocks(text.as_bytes()).unwrap().remove(0).open(password);
         assert_eq!(open(Some("correct horse")).unwrap().as_slice(), der);
         assert_eq!(open(Some("wrong")).unwrap_err(), PemError::PasswordWrong);

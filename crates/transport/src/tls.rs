@@ -31,7 +31,7 @@ pub enum ClientAuth {
     /// A certificate of one of these authorities, valid now and meant for clients.
     Verified {
         /// The authorities.
-        roots: Arc<RootCertStore>,
+        roots: ClientRoots,
         /// Refuse clients that send none.
         required: bool,
     },
@@ -93,24 +93,74 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// The authorities of the machine, and these. Unreadable system ones are skipped: a machine may have none.
-#[must_use]
-pub fn system_roots_and(extra: Vec<CertificateDer<'static>>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "a certificate authority of the system cannot be read");
+/// The authorities whose client certificates are accepted.
+#[derive(Clone)]
+pub struct ClientRoots(Arc<dyn ClientCertVerifier>, Arc<RootCertStore>);
+
+impl std::fmt::Debug for ClientRoots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientRoots")
+            .field("authorities", &self.1.len())
+            .finish_non_exhaustive()
     }
-    roots.add_parsable_certificates(found.certs);
-    let extra_count = extra.len();
-    let (added, _) = roots.add_parsable_certificates(extra);
-    if added < extra_count {
-        tracing::warn!(
-            skipped = extra_count - added,
-            "configured authorities cannot be used"
-        );
+}
+
+impl ClientRoots {
+    /// The authorities of the machine, and these. Unreadable system ones are skipped: a machine may have none.
+    ///
+    /// # Errors
+    /// [`TlsError`] when not one is usable.
+    pub fn system_and(extra: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a certificate authority of the system cannot be read");
+        }
+        let mut all = found.certs;
+        all.extend(extra);
+        Self::of(all)
     }
-    roots
+
+    /// These authorities alone.
+    ///
+    /// # Errors
+    /// [`TlsError`] when not one is usable.
+    pub fn of(authorities: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        let (_, skipped) = roots.add_parsable_certificates(authorities);
+        if skipped > 0 {
+            tracing::warn!(skipped, "certificate authorities that cannot be used");
+        }
+        if roots.is_empty() {
+            return Err(TlsError::NoAuthorities);
+        }
+        let roots = Arc::new(roots);
+        let verifier = client_verifier(&roots, true)?;
+        Ok(Self(verifier, roots))
+    }
+
+    /// Is this certificate valid now, meant for clients, and of one of the authorities? `chain` may hold those between.
+    #[must_use]
+    pub fn verify(&self, certificate: &[u8], chain: &[CertificateDer<'_>]) -> bool {
+        let certificate = CertificateDer::from(certificate);
+        self.0
+            .verify_client_cert(&certificate, chain, UnixTime::now())
+            .is_ok()
+    }
+}
+
+fn client_verifier(
+    roots: &Arc<RootCertStore>,
+    required: bool,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    // Clients that choose a certificate by the names of authorities withhold self-signed ones: name none.
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider())
+        .clear_root_hint_subjects();
+    let builder = if required {
+        builder
+    } else {
+        builder.allow_unauthenticated()
+    };
+    builder.build().map_err(TlsError::Verifier)
 }
 
 fn server_config(
@@ -123,21 +173,7 @@ fn server_config(
             required: *required,
             algorithms: provider().signature_verification_algorithms,
         }),
-        ClientAuth::Verified { roots, required } => {
-            if roots.is_empty() {
-                return Err(TlsError::NoAuthorities);
-            }
-            // Clients that choose a certificate by the names of authorities withhold self-signed ones: name none.
-            let builder =
-                WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider())
-                    .clear_root_hint_subjects();
-            let builder = if *required {
-                builder
-            } else {
-                builder.allow_unauthenticated()
-            };
-            builder.build().map_err(TlsError::Verifier)?
-        }
+        ClientAuth::Verified { roots, required } => client_verifier(&roots.1, *required)?,
     };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

@@ -1,0 +1,123 @@
+//! Answers, as the handlers give them and as they go out.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use strongroom_kes_api::body::{JSON, ToJson};
+use strongroom_kes_api::{KesError, path};
+use zeroize::Zeroizing;
+
+const NOSNIFF: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-content-type-options"),
+    HeaderValue::from_static("nosniff"),
+);
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a handler answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// 200 without a body.
+    Empty,
+    /// 200 with JSON, perhaps secret.
+    Json(Zeroizing<Vec<u8>>),
+    /// 200 with text.
+    Text {
+        content_type: &'static str,
+        text: String,
+    },
+}
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+impl Reply {
+    pub(crate) fn json(body: &impl ToJson) -> Self {
+        Self::Json(body.to_json())
+    }
+
+    pub(crate) fn into_answer(self) -> Answer {
+        match self {
+            Self::Empty => Answer::default(),
+            // The body stays in a buffer that is wiped after it was sent.
+            Self::Json(body) => answer(StatusCode::OK, JSON, Bytes::from_owner(body)),
+            Self::Text { content_type, text } => answer(StatusCode::OK, content_type, text.into()),
+        }
+    }
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Answer::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+pub(crate) fn error(error: &KesError) -> Answer {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer(status, JSON, error.to_json().into())
+}
+
+/// 405. Upstream sends the expected method as `Accept`, the standard wants `Allow`.
+pub(crate) fn wrong_method(received: &Method, expected: &'static str) -> Answer {
+    let mut answer = error(&KesError::wrong_method(received.as_str(), expected));
+    answer
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static(expected));
+    let allowed = if expected == "PUT" {
+        "PUT, POST"
+    } else {
+        expected
+    };
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+pub(crate) fn not_found() -> Answer {
+    let mut answer = answer(
+        StatusCode::NOT_FOUND,
+        PLAIN_TEXT,
+        "404 page not found\n".into(),
+    );
+    answer.headers_mut().insert(NOSNIFF.0, NOSNIFF.1);
+    answer
+}
+
+/// The path is no path at all.
+pub(crate) fn bad_path() -> Answer {
+    answer(
+        StatusCode::BAD_REQUEST,
+        PLAIN_TEXT,
+        "400 Bad Request".into(),
+    )
+}
+
+/// 301 to the decoded path, as Go's router answers.
+pub(crate) fn redirect(method: &Method, decoded: &str, query: Option<&str>) -> Answer {
+    let mut location = path::escaped(decoded);
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let body = if method == Method::GET {
+        format!(
+            "<a href=\"{}\">Moved Permanently</a>.\n\n",
+            location.replace('&', "&amp;").replace('"', "&#34;")
+        )
+    } else {
+        String::new()
+    };
+    let Ok(value) = HeaderValue::from_str(&location) else {
+        return bad_path();
+    };
+    let mut answer = answer(
+        StatusCode::MOVED_PERMANENTLY,
+        "text/html; charset=utf-8",
+        body.into(),
+    );
+    answer.headers_mut().insert(LOCATION, value);
+    answer
+}

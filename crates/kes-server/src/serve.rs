@@ -1,0 +1,236 @@
+//! The way of a request: path, method, time limit, identity and policy, handler — in this order, which clients can see:
+//! who is not authorised gets 403 whatever the name, a wrong method 405 whoever asks.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Method, Request};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use strongroom_kes_api::{KesError, path};
+use strongroom_transport::Peer;
+use zeroize::Zeroizing;
+
+use crate::authenticate::{Permit, authenticate};
+use crate::handlers;
+use crate::log::{AuditRecord, ErrorRecord, Level, RequestInfo};
+use crate::reply::{self, Answer, Reply};
+use crate::routes::{Destination, Route};
+use crate::server::Inner;
+use crate::state::State;
+
+/// What a handler works with.
+#[derive(Debug)]
+pub(crate) struct Call<'c> {
+    pub(crate) server: &'c Inner,
+    pub(crate) state: &'c State,
+    pub(crate) permit: Permit,
+    /// The rest of the path, not yet checked.
+    pub(crate) argument: &'c str,
+    info: &'c RequestInfo,
+    body: Option<Incoming>,
+    body_max: usize,
+}
+
+/// A request body.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    /// The client said that it sends none. A body of unknown length that turns out empty was lost on the way.
+    pub(crate) is_declared_empty: bool,
+}
+
+impl Call<'_> {
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.server.surroundings.clock.elapsed()
+    }
+
+    /// Reads the body, up to the limit of the route.
+    pub(crate) async fn body(&mut self) -> Result<RequestBody, KesError> {
+        let Some(body) = self.body.take() else {
+            return Err(KesError::INVALID_BODY);
+        };
+        let is_declared_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
+        if body.size_hint().lower() > self.body_max as u64 {
+            return Err(KesError::INVALID_BODY);
+        }
+        let capacity = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+        let mut body = Limited::new(body, self.body_max);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| KesError::INVALID_BODY)?;
+            if let Some(data) = frame.data_ref() {
+                append(&mut bytes, data);
+            }
+        }
+        Ok(RequestBody {
+            bytes,
+            is_declared_empty,
+        })
+    }
+
+    /// Logs what the client is not told.
+    pub(crate) fn log(&self, level: Level, message: String) {
+        self.server
+            .log_error(self.state, level, message, Some(self.info.clone()));
+    }
+}
+
+/// Appends without leaving a copy behind when the buffer has to grow.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
+    let needed = bytes.len() + data.len();
+    if needed > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * bytes.capacity())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(data);
+}
+
+impl Inner {
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let started = self.surroundings.clock.elapsed();
+        let active = self.metrics.begin();
+        let answer = self.route(request, started).await;
+        let took = self.surroundings.clock.elapsed().saturating_sub(started);
+        self.metrics.answered(answer.status().as_u16(), took);
+        drop(active);
+        answer
+    }
+
+    async fn route(&self, request: Request<Incoming>, started: Duration) -> Answer {
+        let (parts, body) = request.into_parts();
+        let Ok(decoded) = path::decode(parts.uri.path()) else {
+            return reply::bad_path();
+        };
+        if let Some(clean) = path::cleaned(&decoded) {
+            return reply::redirect(&parts.method, &clean, parts.uri.query());
+        }
+        let (route, argument) = match Destination::of(&decoded) {
+            Destination::Route(route, argument) => (route, argument),
+            Destination::Redirect(path) => {
+                return reply::redirect(&parts.method, &path, parts.uri.query());
+            }
+            Destination::Unimplemented => return reply::error(&KesError::NOT_IMPLEMENTED),
+            Destination::Unknown => return reply::not_found(),
+        };
+        if !accepts(route, &parts.method) {
+            return reply::wrong_method(&parts.method, route.method);
+        }
+        let Some(peer) = parts.extensions.get::<Peer>() else {
+            return reply::error(&KesError::NO_TLS);
+        };
+
+        let state = self.state.load_full();
+        // A list without its slash is judged as the list that it is.
+        let judged: Cow<'_, str> = if decoded.len() < route.path.len() {
+            Cow::Borrowed(route.path)
+        } else {
+            Cow::Borrowed(&*decoded)
+        };
+        let (caller, outcome) = authenticate(&state, route, &judged, peer, &parts.headers);
+        let info = RequestInfo {
+            method: parts.method.to_string(),
+            path: judged.to_string(),
+            ip: caller.ip,
+            identity: caller.identity,
+        };
+        let answer = match outcome {
+            Err(error) => reply::error(&error),
+            Ok(permit) => {
+                let call = Call {
+                    server: self,
+                    state: &state,
+                    permit,
+                    argument,
+                    info: &info,
+                    body: (route.body_max > 0).then_some(body),
+                    body_max: route.body_max,
+                };
+                handle_in_time(&state, route, call, &info).await
+            }
+        };
+        self.audit(&state, info, answer.status().as_u16(), started);
+        answer
+    }
+
+    fn audit(&self, state: &State, request: RequestInfo, status: u16, started: Duration) {
+        if state.config.log.audit > Level::INFO {
+            return;
+        }
+        let clock = &self.surroundings.clock;
+        let duration = clock.elapsed().saturating_sub(started);
+        let received = clock
+            .now()
+            .checked_sub(jiff::SignedDuration::try_from(duration).unwrap_or_default());
+        let time = received.unwrap_or_else(|_| clock.now());
+        self.metrics.audit_events.fetch_add(1, Ordering::Relaxed);
+        self.surroundings.log.audit(&AuditRecord {
+            time,
+            request,
+            status,
+            duration,
+        });
+    }
+
+    pub(crate) fn log_error(
+        &self,
+        state: &State,
+        level: Level,
+        message: String,
+        request: Option<RequestInfo>,
+    ) {
+        if level < state.config.log.error {
+            return;
+        }
+        self.metrics.error_events.fetch_add(1, Ordering::Relaxed);
+        let time = self.surroundings.clock.now();
+        self.surroundings.log.error(&ErrorRecord {
+            time,
+            level,
+            message,
+            request,
+        });
+    }
+}
+
+/// POST serves wherever PUT is declared: the client library of MinIO sends it.
+fn accepts(route: &Route, method: &Method) -> bool {
+    method.as_str() == route.method || (route.method == "PUT" && method == Method::POST)
+}
+
+/// Upstream cuts the connection; an answer that another server may do better is the same to a client, and clearer.
+const TIMED_OUT: &str = "request timed out";
+
+async fn handle_in_time(
+    state: &State,
+    route: &Route,
+    call: Call<'_>,
+    info: &RequestInfo,
+) -> Answer {
+    let limit = state
+        .config
+        .api
+        .get(route.path)
+        .and_then(|s| s.timeout)
+        .unwrap_or(route.timeout);
+    let server = call.server;
+    let handling = handlers::handle(route.handler, call);
+    let outcome = if limit.is_zero() {
+        Ok(handling.await)
+    } else {
+        tokio::time::timeout(limit, handling).await
+    };
+    match outcome {
+        Ok(Ok(reply)) => Reply::into_answer(reply),
+        Ok(Err(error)) => reply::error(&error),
+        Err(_) => {
+            let message = format!("request took longer than {limit:?}");
+            server.log_error(state, Level::ERROR, message, Some(info.clone()));
+            reply::error(&KesError::new(504, TIMED_OUT))
+        }
+    }
+}

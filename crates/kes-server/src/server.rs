@@ -1,0 +1,344 @@
+//! The server, put together: what the binary starts, reloads and stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use strongroom_envelope::{HmacKey, MasterCipher, MasterKey};
+use strongroom_kes_api::KeyName;
+use strongroom_keystore::{FsStore, KeyStore, MemoryStore, StoreError, StoredValue};
+use strongroom_transport::certificate::{self, CertificateError};
+use strongroom_transport::tls::{ClientRoots, TlsError};
+use strongroom_transport::{ClientAuth, Identity as Certificate, Limits, ShutdownSignal, Tls};
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+use crate::config::{CertificateSource, Config, KeystoreConfig, TlsConfig};
+use crate::log::Level;
+use crate::metrics::Metrics;
+use crate::reply::Answer;
+use crate::state::State;
+use crate::stored_key::Key;
+use crate::surroundings::{NoEntropy, Surroundings};
+
+/// How often keys that have ended are wiped from memory.
+const SWEEP_PERIOD: Duration = Duration::from_secs(5);
+/// How often the store is asked whether it is there, when `cache.expiry.offline` is set.
+const OFFLINE_CHECK_PERIOD: Duration = Duration::from_secs(10);
+/// A check that takes longer counts as failed.
+const OFFLINE_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A key server. Clones are the same server.
+#[derive(Debug, Clone)]
+pub struct KesServer(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) state: ArcSwap<State>,
+    pub(crate) metrics: Metrics,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) started: Duration,
+    tls: Tls,
+}
+
+/// Why the server does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificate or key of the server, or the authorities for clients, cannot be used.
+    #[error("kesconf: invalid tls config")]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be set up.
+    #[error("kesconf: invalid tls config")]
+    Tls(#[from] TlsError),
+    /// A key that the configuration lists cannot be made.
+    #[error("failed to create key '{name}'")]
+    Key {
+        /// Which.
+        name: KeyName,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// There is no randomness to make keys from.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+}
+
+/// Opens the key store that a configuration names.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be used at all.
+pub async fn open_keystore(config: &Config) -> Result<Arc<dyn KeyStore>, StoreError> {
+    Ok(match &config.keystore {
+        KeystoreConfig::Memory => Arc::new(MemoryStore::new()),
+        KeystoreConfig::Fs { path } => Arc::new(FsStore::open(path.clone())?),
+    })
+}
+
+impl KesServer {
+    /// Puts a server together and makes the keys that the configuration lists; existing ones are left.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(
+        config: Config,
+        store: Arc<dyn KeyStore>,
+        surroundings: Surroundings,
+    ) -> Result<Self, StartError> {
+        let material = TlsMaterial::load(&config)?;
+        let tls = Tls::new(&material.certificate, &material.client_auth)?;
+        let loaded_at = surroundings.clock.now();
+        let state = State::new(config, loaded_at, store, material.client_roots, None);
+        create_listed_keys(&state, &surroundings).await?;
+        let started = surroundings.clock.elapsed();
+        let metrics = Metrics::default();
+        let state = ArcSwap::from_pointee(state);
+        Ok(Self(Arc::new(Inner {
+            state,
+            metrics,
+            surroundings,
+            started,
+            tls,
+        })))
+    }
+
+    /// Serves until `shutdown`, with the limits of a key server.
+    pub async fn run(&self, listener: TcpListener, shutdown: ShutdownSignal) {
+        let make_service = {
+            let inner = Arc::clone(&self.0);
+            move |_: &strongroom_transport::Peer| KesService(Arc::clone(&inner))
+        };
+        let tls = Some(self.0.tls.clone());
+        let serving =
+            strongroom_transport::serve(listener, tls, Limits::default(), make_service, shutdown);
+        tokio::select! {
+            () = serving => {}
+            () = self.maintain() => {}
+        }
+    }
+
+    /// Takes a new configuration, all but its address. Requests that run finish under the old one. On an error
+    /// everything stays as it was.
+    ///
+    /// Pass the store that is in use when its settings did not change, so that remembered keys stay.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn reload(&self, config: Config, store: Arc<dyn KeyStore>) -> Result<(), StartError> {
+        let inner = &self.0;
+        let material = TlsMaterial::load(&config)?;
+        let previous = inner.state.load_full();
+        let loaded_at = inner.surroundings.clock.now();
+        let state = State::new(
+            config,
+            loaded_at,
+            store,
+            material.client_roots,
+            Some(&previous),
+        );
+        create_listed_keys(&state, &inner.surroundings).await?;
+        inner
+            .tls
+            .replace(&material.certificate, &material.client_auth)?;
+        inner.state.store(Arc::new(state));
+        Ok(())
+    }
+
+    /// Reads certificate, key and authorities again, as upstream does every 15 minutes. On an error the old ones stay.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn reload_certificates(&self) -> Result<(), StartError> {
+        let (config, store) = {
+            let state = self.0.state.load();
+            (state.config.clone(), Arc::clone(&state.store))
+        };
+        let material = TlsMaterial::load(&config)?;
+        let previous = self.0.state.load_full();
+        let loaded_at = previous.loaded_at;
+        self.0
+            .tls
+            .replace(&material.certificate, &material.client_auth)?;
+        let state = State::new(
+            config,
+            loaded_at,
+            store,
+            material.client_roots,
+            Some(&previous),
+        );
+        self.0.state.store(Arc::new(state));
+        Ok(())
+    }
+
+    /// The configuration in use.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.0.state.load().config.clone()
+    }
+
+    /// The store in use.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn KeyStore> {
+        Arc::clone(&self.0.state.load().store)
+    }
+
+    /// Wipes ended keys, and watches the store when keys shall outlive it.
+    async fn maintain(&self) {
+        let mut sweep = tokio::time::interval(SWEEP_PERIOD);
+        let mut check = tokio::time::interval(OFFLINE_CHECK_PERIOD);
+        loop {
+            tokio::select! {
+                _ = sweep.tick() => {
+                    let state = self.0.state.load_full();
+                    state.cache.sweep(self.0.surroundings.clock.elapsed());
+                }
+                _ = check.tick() => self.check_store().await,
+            }
+        }
+    }
+
+    async fn check_store(&self) {
+        let state = self.0.state.load_full();
+        if state.config.cache.offline.is_zero() {
+            return;
+        }
+        let status = tokio::time::timeout(OFFLINE_CHECK_TIMEOUT, state.store.status()).await;
+        let is_offline = !matches!(status, Ok(Ok(())));
+        if is_offline != state.cache.is_offline() {
+            let message = if is_offline {
+                "key store is not reachable: remembered keys are kept for the offline time"
+            } else {
+                "key store is reachable again"
+            };
+            self.0
+                .log_error(&state, Level::WARN, message.to_owned(), None);
+        }
+        state
+            .cache
+            .set_offline(is_offline, self.0.surroundings.clock.elapsed());
+    }
+}
+
+/// What one configuration makes of the files that it names.
+struct TlsMaterial {
+    certificate: Certificate,
+    client_auth: ClientAuth,
+    client_roots: Option<ClientRoots>,
+}
+
+impl TlsMaterial {
+    fn load(config: &Config) -> Result<Self, StartError> {
+        let TlsConfig {
+            certificate,
+            verify_clients,
+            authorities,
+            ..
+        } = &config.tls;
+        let certificate = match certificate {
+            CertificateSource::Given(certificate) => certificate.clone(),
+            CertificateSource::Files {
+                private_key,
+                certificate,
+                password,
+            } => Certificate::from_files(
+                certificate,
+                private_key,
+                password.as_ref().map(|p| p.as_str()),
+            )?,
+        };
+        // A listener cannot know the route before the handshake: one open route makes certificates optional.
+        let required = !config.skips_auth_somewhere();
+        if !verify_clients {
+            let client_auth = ClientAuth::Any { required };
+            return Ok(Self {
+                certificate,
+                client_auth,
+                client_roots: None,
+            });
+        }
+        let extra = authorities
+            .as_deref()
+            .map(certificate::authorities)
+            .transpose()?;
+        let roots = ClientRoots::system_and(extra.unwrap_or_default())?;
+        let client_auth = ClientAuth::Verified {
+            roots: roots.clone(),
+            required,
+        };
+        Ok(Self {
+            certificate,
+            client_auth,
+            client_roots: Some(roots),
+        })
+    }
+}
+
+async fn create_listed_keys(state: &State, surroundings: &Surroundings) -> Result<(), StartError> {
+    for name in &state.config.keys {
+        let key = new_key(surroundings, state.creator())?;
+        match store_key(state, name, &key).await {
+            Ok(()) | Err(StoreError::Exists) => {}
+            Err(source) => {
+                return Err(StartError::Key {
+                    name: name.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A new random key. AES-256 always: aws-lc has it in constant time on every processor.
+pub(crate) fn new_key(
+    surroundings: &Surroundings,
+    created_by: Option<String>,
+) -> Result<Key, NoEntropy> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    surroundings.entropy.fill(bytes.as_mut_slice())?;
+    let master = MasterKey::from_bytes(MasterCipher::Aes256, *bytes);
+    with_master(surroundings, master, created_by)
+}
+
+/// A key around given material. Its HMAC key is always new: an import has no way to bring one.
+pub(crate) fn with_master(
+    surroundings: &Surroundings,
+    master: MasterKey,
+    created_by: Option<String>,
+) -> Result<Key, NoEntropy> {
+    let mut hmac = Zeroizing::new([0; 32]);
+    surroundings.entropy.fill(hmac.as_mut_slice())?;
+    Ok(Key {
+        master,
+        hmac: Some(HmacKey::from(hmac)),
+        created_at: Some(surroundings.clock.now()),
+        created_by,
+    })
+}
+
+pub(crate) async fn store_key(state: &State, name: &KeyName, key: &Key) -> Result<(), StoreError> {
+    let value = StoredValue::new(key.to_stored())
+        .map_err(|e| StoreError::failed(format!("key '{name}' cannot be stored"), e))?;
+    state.store.create(name, value).await
+}
+
+/// The server as hyper calls it.
+#[derive(Debug, Clone)]
+struct KesService(Arc<Inner>);
+
+impl Service<Request<Incoming>> for KesService {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
