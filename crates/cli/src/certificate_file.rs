@@ -3,11 +3,13 @@
 use std::fs;
 
 use anyhow::{Context as _, bail};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use strongroom_kes_api::identity::of_peer;
 use strongroom_kes_client::{ApiKey, Identity};
+use strongroom_transport::certificate;
 use zeroize::Zeroizing;
+
+use crate::session::private_key;
+use crate::shell::Shell;
 
 /// What an argument turned out to be.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(crate) enum Subject {
 }
 
 /// Reads an API key, else the file of that name.
-pub(crate) fn read(argument: &str) -> anyhow::Result<Subject> {
+pub(crate) fn read(argument: &str, shell: &Shell<'_>) -> anyhow::Result<Subject> {
     if argument.starts_with("kes:v1:") {
         return Ok(Subject::Identity(ApiKey::parse(argument)?.identity()));
     }
@@ -31,9 +33,7 @@ pub(crate) fn read(argument: &str) -> anyhow::Result<Subject> {
             Err(_) => return Err(error).with_context(|| format!("{argument} cannot be read")),
         },
     };
-    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{argument} is no valid PEM"))?;
+    let certificates = certificate::certificates(&pem).with_context(|| argument.to_owned())?;
     if !certificates.is_empty() {
         // A lone CA certificate has an identity too, though no server will take it for a client's.
         let identity = match (certificates.as_slice(), of_peer(&certificates)) {
@@ -43,11 +43,8 @@ pub(crate) fn read(argument: &str) -> anyhow::Result<Subject> {
         };
         return Ok(Subject::Identity(identity));
     }
-    match PrivatePkcs8KeyDer::from_pem_slice(&pem) {
-        Ok(key) => Ok(Subject::PrivateKey(
-            ApiKey::from_pkcs8_der(key.secret_pkcs8_der())
-                .with_context(|| format!("{argument} holds no Ed25519 key"))?,
-        )),
-        Err(_) => bail!("{argument} holds neither a certificate nor a private key"),
-    }
+    let key = private_key(argument.as_ref(), &pem, shell)?;
+    let key = ApiKey::from_pkcs8_der(key.secret_der())
+        .with_context(|| format!("{argument} holds no Ed25519 key"))?;
+    Ok(Subject::PrivateKey(key))
 }

@@ -128,7 +128,7 @@ pub(crate) async fn run_tool(args: ToolArgs, shell: &mut Shell<'_>) -> anyhow::R
 
 /// `kes identity KEY|FILE`.
 fn show(subject: &str, shell: &mut Shell<'_>) -> anyhow::Result<()> {
-    match read(subject)? {
+    match read(subject, shell)? {
         Subject::Identity(identity) => print_result(shell, "Identity", &identity.to_string()),
         Subject::PrivateKey(key) => print_result(shell, "API key", &ApiKey::expose(&key)),
     }
@@ -141,7 +141,7 @@ fn of(args: OfArgs, shell: &mut Shell<'_>) -> anyhow::Result<()> {
             shell.see_help("identity of")
         )
     })?;
-    let identity = match read(&subject)? {
+    let identity = match read(&subject, shell)? {
         Subject::Identity(identity) => identity,
         Subject::PrivateKey(key) => key.identity(),
     };

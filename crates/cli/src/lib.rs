@@ -11,6 +11,7 @@ mod identity;
 mod key;
 mod listing;
 mod output;
+mod password;
 mod policy;
 mod session;
 mod shell;
@@ -20,6 +21,7 @@ mod version;
 
 use clap::{Parser, Subcommand};
 
+pub use password::ask_password;
 pub use shell::Shell;
 pub use usage::report_usage;
 pub use version::{Build, print_version};

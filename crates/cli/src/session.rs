@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use strongroom_kes_client::{ApiKey, Credentials, CredentialsError, Endpoint, KesClient, Trust};
+use rustls_pki_types::PrivateKeyDer;
+use strongroom_kes_client::{ApiKey, Credentials, Endpoint, KesClient, Trust};
+use strongroom_transport::certificate::{self, CertificateError};
+use strongroom_transport::pem::PemError;
 use zeroize::Zeroizing;
 
 use crate::shell::Shell;
@@ -114,7 +117,7 @@ impl Connect {
                 KEY_FILE[0]
             ),
             (None, Some(key_file), Some(cert_file)) => {
-                from_files(Path::new(&key_file), Path::new(&cert_file))
+                from_files(Path::new(&key_file), Path::new(&cert_file), shell)
             }
         }
     }
@@ -131,18 +134,28 @@ pub(crate) fn endpoints(server: Option<&str>, shell: &Shell<'_>) -> anyhow::Resu
     Ok(Endpoint::parse_list(&list)?)
 }
 
-fn from_files(key_file: &Path, cert_file: &Path) -> anyhow::Result<Credentials> {
-    let certificates = std::fs::read(cert_file)
-        .with_context(|| format!("{} cannot be read", cert_file.display()))?;
-    let key = std::fs::read(key_file)
-        .map(Zeroizing::new)
-        .with_context(|| format!("{} cannot be read", key_file.display()))?;
-    match Credentials::from_pem(&certificates, &key) {
-        Ok(credentials) => Ok(credentials),
-        Err(CredentialsError::EncryptedKey) => bail!(
-            "private key {0} is encrypted, which is not supported here. Decrypt it with 'openssl pkey -in {0} -out FILE'",
-            key_file.display()
-        ),
-        Err(error) => bail!("{}: {error}", cert_file.display()),
-    }
+fn from_files(key_file: &Path, cert_file: &Path, shell: &Shell<'_>) -> anyhow::Result<Credentials> {
+    let read = |file: &Path| {
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+    };
+    let chain = certificate::certificates(&read(cert_file)?)
+        .with_context(|| cert_file.display().to_string())?;
+    let key = private_key(key_file, &Zeroizing::new(read(key_file)?), shell)?;
+    Credentials::from_der(chain, &key).with_context(|| cert_file.display().to_string())
+}
+
+/// Reads a private key; asks for the password if it has one.
+pub(crate) fn private_key(
+    file: &Path,
+    pem: &[u8],
+    shell: &Shell<'_>,
+) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let key = match certificate::private_key(pem, None) {
+        Err(CertificateError::Pem(PemError::PasswordMissing)) => {
+            let password = (shell.ask_password)("Enter password for private key: ")?;
+            certificate::private_key(pem, Some(&password))
+        }
+        other => other,
+    };
+    key.with_context(|| file.display().to_string())
 }

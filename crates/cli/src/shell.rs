@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use crate::EXIT_ERROR;
 
 /// The surroundings of one command.
@@ -12,6 +14,8 @@ pub struct Shell<'a> {
     pub program: &'a str,
     /// Looks an environment variable up; set but empty is `Some("")`.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
+    /// Asks a person for a password, without echo: [`crate::ask_password`].
+    pub ask_password: &'a (dyn Fn(&str) -> io::Result<Zeroizing<String>> + Send + Sync),
     /// Standard output.
     pub stdout: &'a mut (dyn Write + Send),
     /// Standard error.

@@ -68,12 +68,22 @@ impl Credentials {
     pub fn from_pem(certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, CredentialsError> {
         let chain =
             CertificateDer::pem_slice_iter(certificates_pem).collect::<Result<Vec<_>, _>>()?;
-        let identity = identity::of_peer(&chain)?.identity;
         if is_encrypted(key_pem) {
             return Err(CredentialsError::EncryptedKey);
         }
-        let key = any_supported_type(&PrivateKeyDer::from_pem_slice(key_pem)?)?;
-        let certified = CertifiedKey::new(chain, key);
+        Self::from_der(chain, &PrivateKeyDer::from_pem_slice(key_pem)?)
+    }
+
+    /// A certificate chain, leaf first, and its private key.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: &PrivateKeyDer<'_>,
+    ) -> Result<Self, CredentialsError> {
+        let identity = identity::of_peer(&chain)?.identity;
+        let certified = CertifiedKey::new(chain, any_supported_type(key)?);
         certified.keys_match()?;
         Ok(Self {
             identity,

@@ -11,6 +11,7 @@ use clap::Args;
 use strongroom_kes_api::base64;
 use strongroom_kes_client::ApiKey;
 use strongroom_kes_client::certificate::{self, Request};
+use strongroom_transport::pem::encrypted_private_key;
 use zeroize::Zeroizing;
 
 use crate::duration;
@@ -36,6 +37,9 @@ pub(super) struct NewArgs {
     /// How long the certificate is valid [default: 720h].
     #[arg(short = 't', long, visible_alias = "time", value_name = "DURATION", value_parser = duration::parse)]
     expiry: Option<Duration>,
+    /// Encrypt the private key file with a password.
+    #[arg(long)]
+    encrypt: bool,
     /// Overwrite existing files.
     #[arg(short, long)]
     force: bool,
@@ -65,10 +69,11 @@ pub(super) fn run(args: &NewArgs, shell: &mut Shell<'_>) -> anyhow::Result<()> {
         || !args.ip.is_empty()
         || !args.dns.is_empty()
         || args.expiry.is_some()
+        || args.encrypt
         || args.force;
     if files.is_none() && has_certificate_options {
         bail!(
-            "a subject and '--ip', '--dns', '--expiry', '--force' need '--key' and '--cert'. {}",
+            "a subject and '--ip', '--dns', '--expiry', '--encrypt', '--force' need '--key' and '--cert'. {}",
             shell.see_help("identity new")
         );
     }
@@ -103,18 +108,34 @@ fn write_files(
         lifetime: args.expiry.unwrap_or(EXPIRY),
     };
     let certificate = certificate::self_signed(key, &request, shell.now)?;
-    write(
-        key_file,
-        &pem("PRIVATE KEY", &key.expose_pkcs8_der()),
-        0o600,
-        args.force,
-    )?;
+    let key_pem = if args.encrypt {
+        encrypted(key, shell)?
+    } else {
+        pem("PRIVATE KEY", &key.expose_pkcs8_der())
+    };
+    write(key_file, &key_pem, 0o600, args.force)?;
     write(
         cert_file,
         &pem("CERTIFICATE", &certificate),
         0o644,
         args.force,
     )
+}
+
+/// The private key under a password that was typed twice.
+fn encrypted(key: &ApiKey, shell: &Shell<'_>) -> anyhow::Result<Zeroizing<String>> {
+    let password = (shell.ask_password)("Enter password for private key: ")?;
+    let again = (shell.ask_password)("Confirm password for private key: ")?;
+    if *password != *again {
+        bail!("the passwords do not match");
+    }
+    let mut iv = [0; 16];
+    aws_lc_rs::rand::fill(&mut iv).map_err(|_| anyhow!("the system gives no randomness"))?;
+    Ok(encrypted_private_key(
+        &key.expose_pkcs8_der(),
+        &password,
+        iv,
+    )?)
 }
 
 /// RFC 7468: base64 in lines of 64.

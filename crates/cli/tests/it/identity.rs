@@ -145,3 +145,44 @@ async fn file_options_go_together() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{args:?}");
     }
 }
+
+#[tokio::test]
+async fn encrypted_keys_are_written_and_read_with_the_password() {
+    let shell = Surroundings {
+        password: Some("correct horse".to_owned()),
+        ..Default::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key, cert) = (path("k"), path("c"));
+    let made = shell
+        .kes(&[
+            "identity",
+            "new",
+            "--key",
+            &key,
+            "--cert",
+            &cert,
+            "--encrypt",
+        ])
+        .await;
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(
+        std::fs::read_to_string(&key)
+            .unwrap()
+            .contains("DEK-Info: AES-256-CBC,")
+    );
+    let read = shell.kes(&["identity", &key]).await;
+    assert!(
+        made.stdout.contains(&read.stdout) && read.stdout.starts_with("kes:v1:"),
+        "{read:?}"
+    );
+
+    let wrong = Surroundings {
+        password: Some("wrong".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(wrong.kes(&["identity", &key]).await.code, 1);
+    let nobody = Surroundings::default().kes(&["identity", &key]).await;
+    assert_eq!(nobody.stderr, "Error: nobody is there\n");
+}

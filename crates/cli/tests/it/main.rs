@@ -35,6 +35,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Surroundings {
     pub(crate) env: HashMap<String, String>,
     pub(crate) is_terminal: bool,
+    /// What the person types when asked for a password.
+    pub(crate) password: Option<String>,
 }
 
 impl Surroundings {
@@ -51,9 +53,14 @@ impl Surroundings {
     pub(crate) async fn kes(&self, args: &[&str]) -> Outcome {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let env = |name: &str| self.env.get(name).cloned();
+        let ask_password = |_: &str| match &self.password {
+            Some(password) => Ok(password.clone().into()),
+            None => Err(std::io::Error::other("nobody is there")),
+        };
         let mut shell = Shell {
             program: "kes",
             env: &env,
+            ask_password: &ask_password,
             stdout: &mut stdout,
             stderr: &mut stderr,
             stdout_is_terminal: self.is_terminal,
