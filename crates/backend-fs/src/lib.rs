@@ -7,7 +7,7 @@
 //! files so that they stay), `object` (put, delete), `read`, `list` over `walk`, `upload`, `sweep`.
 //! `disk` is the only file that changes anything on disk.
 
-// mod backend;
+mod backend;
 mod body;
 mod bucket;
 mod data;
@@ -29,7 +29,7 @@ mod upload;
 mod uploads_list;
 mod walk;
 
-// mod s3;
+mod s3;
 
 use std::path::Path;
 use std::sync::Arc;
