@@ -43,7 +43,8 @@ pub struct Subject<S> {
     pub bucket: String,
     /// ETags are the MD5s that S3 promises; else they are opaque.
     pub md5_etags: bool,
-    _keep: Box<dyn Any + Send + Sync>,
+    /// What must live as long: dropped with the subject.
+    pub keep: Box<dyn Any + Send + Sync>,
 }
 
 impl<S> std::fmt::Debug for Subject<S> {
@@ -61,7 +62,7 @@ impl<S: S3> Subject<S> {
             store: Arc::new(store),
             bucket: "contract".to_owned(),
             md5_etags: true,
-            _keep: Box::new(keep),
+            keep: Box::new(keep),
         }
     }
 }

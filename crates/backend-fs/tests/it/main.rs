@@ -1,0 +1,4 @@
+//! The local store, tested from outside.
+
+mod contract;
+mod wire;
