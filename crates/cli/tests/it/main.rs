@@ -7,6 +7,7 @@
 
 mod fake_kes;
 mod identity;
+mod our_server;
 mod recorded;
 mod session;
 mod terminal;

@@ -4,7 +4,7 @@ use crate::fake_kes::{ADMIN, APP, FakeKes};
 use crate::{Outcome, fixture};
 
 /// Reads the recording whose file name starts with the number.
-fn recording(number: u32) -> Outcome {
+pub(crate) fn recording(number: u32) -> Outcome {
     let start = format!("{number:02}-");
     let file = std::fs::read_dir(fixture("newest/cli"))
         .unwrap()
@@ -27,7 +27,7 @@ fn recording(number: u32) -> Outcome {
     }
 }
 
-const CIPHERTEXT: &str =
+pub(crate) const CIPHERTEXT: &str =
     "jTiH0R7FfZRQGbIbwYaJw2NzBMG91YB8IKQt+b5vbuatW99eAXNB/ouF0F97GOMOqT3twIf8CA==";
 
 #[tokio::test]
