@@ -1,0 +1,262 @@
+//! Who is taken for whom.
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
+
+use crate::harness::{Fixture, Who};
+
+const NOT_ALLOWED: &str = "not authorized: insufficient permissions";
+
+/// A self-signed certificate, and the identity of its key.
+fn self_signed(common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> (Who, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    change(&mut params);
+    let certificate = params.self_signed(&key).unwrap();
+    let identity = strongroom_kes_api::Identity::of_certificate(certificate.der()).unwrap();
+    (
+        Who::of_pem(&certificate.pem(), &key.serialize_pem()),
+        identity.to_string(),
+    )
+}
+
+/// A server whose `app` policy is for this identity.
+async fn server_for(identity: &str) -> Fixture {
+    let app = "bb16264ef2c339c192bd3bc993c4aa952d38ad944a1022bab3f1dd07a009d0ff";
+    Fixture::start_with(|text| text.replace(app, identity)).await
+}
+
+#[tokio::test]
+async fn self_signed_and_expired_certificates_are_welcome() {
+    let (who, identity) = self_signed("me", |params| {
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    });
+    let f = server_for(&identity).await;
+    assert_eq!(f.get(&who, "/v1/status").await.status, 200);
+}
+
+#[tokio::test]
+async fn lesson_13_the_name_in_a_certificate_means_nothing() {
+    let (_, identity) = self_signed("the-app", |_| {});
+    let (impostor, _) = self_signed("the-app", |_| {});
+    let f = server_for(&identity).await;
+    assert_eq!(
+        f.get(&impostor, "/v1/status").await.error(),
+        (403, NOT_ALLOWED.into())
+    );
+}
+
+#[tokio::test]
+async fn ca_certificates_name_nobody_and_the_error_says_so() {
+    let (who, identity) = self_signed("ca", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    let f = server_for(&identity).await;
+    let (status, message) = f.get(&who, "/v1/status").await.error();
+    assert_eq!(status, 400);
+    assert!(
+        message.starts_with("tls: client certificate is required"),
+        "{message}"
+    );
+    assert!(message.contains("CA"), "{message}");
+}
+
+#[tokio::test]
+async fn a_chain_with_its_ca_is_fine_and_two_leaves_are_not() {
+    let f = Fixture::start().await;
+    let Who::Certified { chain, key } = Who::app() else {
+        unreachable!()
+    };
+    let ca = crate::harness::fixture("tls/ca.crt");
+    let ca = strongroom_transport::certificate::certificates(ca.as_bytes()).unwrap();
+    let mut full = chain.clone();
+    full.extend(ca);
+    let answer = f
+        .get(
+            &Who::Certified {
+                chain: full,
+                key: key.clone(),
+            },
+            "/v1/status",
+        )
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+
+    let Who::Certified { chain: other, .. } = Who::root() else {
+        unreachable!()
+    };
+    let two = [chain, other].concat();
+    let answer = f
+        .get(&Who::Certified { chain: two, key }, "/v1/status")
+        .await;
+    assert_eq!(
+        answer.error(),
+        (400, "tls: received more than one client certificate".into())
+    );
+}
+
+#[tokio::test]
+async fn the_order_of_checks_is_method_then_identity_then_name() {
+    let f = Fixture::start().await;
+    let nobody = Who::named("nobody");
+    let bad_name = "/v1/key/create/a.b";
+    assert_eq!(f.get(&nobody, bad_name).await.status, 405);
+    assert_eq!(
+        f.post(&nobody, bad_name, "").await.error(),
+        (403, NOT_ALLOWED.into())
+    );
+    assert_eq!(f.post(&Who::root(), bad_name, "").await.status, 400);
+    assert_eq!(f.post(&nobody, "/v1/nothing", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_open_route_needs_no_certificate_and_opens_nothing_else() {
+    let f = Fixture::start_with(|text| text + "\napi:\n  /v1/ready:\n    skip_auth: true\n").await;
+    assert_eq!(f.get(&Who::Nobody, "/v1/ready").await.status, 200);
+    assert_eq!(f.get(&Who::Nobody, "/version").await.status, 200);
+    let answer = f.get(&Who::Nobody, "/v1/status").await;
+    assert_eq!(
+        answer.error(),
+        (400, "tls: client certificate is required".into())
+    );
+    assert_eq!(f.get(&Who::app(), "/v1/status").await.status, 200);
+}
+
+#[tokio::test]
+async fn with_auth_on_only_certificates_of_the_authority_connect() {
+    let ca = crate::harness::fixtures().join("tls/ca.crt");
+    let f = Fixture::start_with(|text| {
+        text.replace(
+            "tls:\n",
+            &format!("tls:\n  auth: on\n  ca: {}\n", ca.display()),
+        )
+    })
+    .await;
+    assert_eq!(f.get(&Who::app(), "/v1/status").await.status, 200);
+    let (stranger, _) = self_signed("stranger", |_| {});
+    let mut connection = match f.connect(&stranger).await {
+        Err(_) => return,
+        Ok(connection) => connection,
+    };
+    assert!(
+        connection
+            .request("GET", "/version", &[], None)
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_speaks_for_its_clients_and_for_nobody_else() {
+    let (proxy, identity) = self_signed("proxy", |_| {});
+    let f = Fixture::start_with(|text| {
+        text.replace(
+            "tls:\n",
+            &format!(
+                "tls:\n  proxy:\n    identities: [{identity}]\n    header:\n      cert: X-Client\n"
+            ),
+        )
+    })
+    .await;
+    let pem = crate::harness::fixture("tls/app.crt");
+    let escaped: String = pem.bytes().map(|b| format!("%{b:02X}")).collect();
+    let ask = async |who: &Who, headers: &[(&str, &str)]| {
+        let mut connection = f.connect(who).await.unwrap();
+        connection
+            .request("GET", "/v1/status", headers, None)
+            .await
+            .unwrap()
+    };
+    let headers = [
+        ("X-Client", escaped.as_str()),
+        ("X-Forwarded-For", "10.9.8.7, 1.1.1.1"),
+    ];
+    assert_eq!(ask(&proxy, &headers).await.status, 200);
+    let record = f.records.audit.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(record.request.ip, Some([10, 9, 8, 7].into()));
+    let nobody = ask(&proxy, &[]).await;
+    assert_eq!(
+        nobody.error(),
+        (400, "no client certificate is present".into())
+    );
+    let twice = ask(&proxy, &[headers[0], headers[0]]).await;
+    assert_eq!(
+        twice.error(),
+        (400, "too many client certificates are present".into())
+    );
+    let garbage = ask(&proxy, &[("X-Client", "garbage")]).await;
+    assert_eq!(garbage.status, 400);
+    // The same headers from somebody who is no proxy mean nothing.
+    let impostor = ask(&Who::named("nobody"), &headers).await;
+    assert_eq!(impostor.status, 403);
+    let record = f.records.audit.lock().unwrap().last().cloned().unwrap();
+    assert_ne!(record.request.ip, Some([10, 9, 8, 7].into()));
+}
+
+#[tokio::test]
+async fn lesson_14_policies_are_judged_anew_on_a_live_connection() {
+    let f = Fixture::start().await;
+    let mut live = f.connect(&Who::app()).await.unwrap();
+    assert_eq!(
+        live.request("GET", "/v1/status", &[], None)
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+    let config = crate::harness::config_of("newest", &f.keys, |text| {
+        text.replace("    - /v1/status\n", "")
+    });
+    f.server.reload(config, f.server.store()).await.unwrap();
+    let answer = live.request("GET", "/v1/status", &[], None).await.unwrap();
+    assert_eq!(
+        answer.error(),
+        (403, NOT_ALLOWED.into()),
+        "the connection stays, the right is gone"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_reload_changes_nothing() {
+    let f = Fixture::start().await;
+    let config = crate::harness::config_of("newest", &f.keys, |text| {
+        text.replace("server.key", "no-such.key")
+            .replace("    - /v1/status\n", "")
+    });
+    assert!(f.server.reload(config, f.server.store()).await.is_err());
+    assert_eq!(f.get(&Who::app(), "/v1/status").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_certificate_serves_new_connections_and_drops_none() {
+    let f = Fixture::start().await;
+    let mut live = f.connect(&Who::app()).await.unwrap();
+    let subject = strongroom_transport::issue::Subject {
+        common_name: "localhost",
+        dns_names: &["localhost".to_owned()],
+        addresses: &[],
+        now: SystemTime::now(),
+        validity: Duration::from_secs(3600),
+    };
+    let other = strongroom_transport::issue::self_signed(&subject).unwrap();
+    let mut config = f.server.config();
+    config.tls.certificate =
+        strongroom_kes_server::config::CertificateSource::Given(other.identity().unwrap());
+    f.server.reload(config, f.server.store()).await.unwrap();
+    assert_eq!(
+        live.request("GET", "/v1/status", &[], None)
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+    assert!(
+        f.connect(&Who::app()).await.is_err(),
+        "the new certificate is not of the old CA"
+    );
+}

@@ -1,0 +1,8 @@
+//! The key server over real TLS, with recorded keys, requests and client certificates.
+
+mod api;
+mod harness;
+mod identity;
+mod replay;
+mod resilience;
+mod takeover;

@@ -1,0 +1,199 @@
+//! A store that is slow, away, or full of rubbish.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use strongroom_kes_api::KeyName;
+use strongroom_keystore::{KeyStore, MemoryStore, Page, StoreError, StoredValue};
+
+use crate::harness::{Fixture, Who};
+
+/// A store in memory that counts, and does as it is told.
+#[derive(Debug, Default)]
+struct Told {
+    inner: MemoryStore,
+    gets: AtomicUsize,
+    deletes: AtomicUsize,
+    delay: Duration,
+    is_away: bool,
+}
+
+impl Told {
+    async fn outcome(&self) -> Result<(), StoreError> {
+        tokio::time::sleep(self.delay).await;
+        if self.is_away {
+            let reason = "connection to secret-host:8200 refused".to_owned();
+            return Err(StoreError::Unreachable {
+                reason,
+                source: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeyStore for Told {
+    async fn create(&self, name: &KeyName, value: StoredValue) -> Result<(), StoreError> {
+        if self.is_away {
+            self.outcome().await?;
+        }
+        self.inner.create(name, value).await
+    }
+
+    async fn get(&self, name: &KeyName) -> Result<StoredValue, StoreError> {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        self.outcome().await?;
+        self.inner.get(name).await
+    }
+
+    async fn delete(&self, name: &KeyName) -> Result<(), StoreError> {
+        self.deletes.fetch_add(1, Ordering::Relaxed);
+        self.outcome().await?;
+        self.inner.delete(name).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        from: Option<&KeyName>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.outcome().await?;
+        self.inner.list(prefix, from, limit).await
+    }
+
+    async fn status(&self) -> Result<(), StoreError> {
+        self.outcome().await
+    }
+
+    fn describe(&self) -> String {
+        "Told".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_requests_for_a_cold_key_read_the_store_once() {
+    let store = Arc::new(Told {
+        delay: Duration::from_millis(300),
+        ..Told::default()
+    });
+    let f = Fixture::start_over(Arc::clone(&store) as Arc<dyn KeyStore>).await;
+    assert_eq!(
+        f.post(&Who::app(), "/v1/key/create/app-a", "").await.status,
+        200
+    );
+    assert_eq!(
+        store.gets.load(Ordering::Relaxed),
+        0,
+        "create fills no cache"
+    );
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        connections.push(f.connect(&Who::app()).await.unwrap());
+    }
+    let requests = connections
+        .iter_mut()
+        .map(|c| c.request("POST", "/v1/key/generate/app-a", &[], Some("{}")));
+    let answers = futures::future::join_all(requests).await;
+    assert!(answers.iter().all(|a| a.as_ref().unwrap().status == 200));
+    assert_eq!(store.gets.load(Ordering::Relaxed), 1);
+    // A missing key is asked for each time.
+    for _ in 0..3 {
+        assert_eq!(
+            f.get(&Who::app(), "/v1/key/describe/app-none").await.status,
+            404
+        );
+    }
+    assert_eq!(store.gets.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_told_in_the_known_words_without_its_address() {
+    let store = Arc::new(Told {
+        is_away: true,
+        ..Told::default()
+    });
+    let f = Fixture::start_over(store).await;
+    let root = Who::root();
+    for (method, path, status, message) in [
+        ("GET", "/v1/ready", 504, "key store is not reachable"),
+        ("GET", "/v1/key/describe/k", 502, "failed to read key"),
+        ("POST", "/v1/key/create/k", 502, "failed to create key"),
+        ("DELETE", "/v1/key/delete/k", 502, "failed to delete key"),
+        ("GET", "/v1/key/list/", 502, "failed to list keys"),
+    ] {
+        let answer = f.request(&root, method, path, "").await;
+        assert_eq!(answer.error(), (status, message.into()), "{path}");
+        assert!(!answer.body.contains("secret-host"));
+    }
+    let status = f.get(&root, "/v1/status").await;
+    assert_eq!(status.status, 200);
+    // Clients refuse the one without the other.
+    assert_eq!(status.json()["keystore_unreachable"], true);
+    assert_eq!(status.json()["keystore_unavailable"], true);
+    assert!(
+        f.records.error_texts().contains("secret-host"),
+        "the operator is told"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_does_not_hold_a_request_longer_than_its_route_allows() {
+    let store = Arc::new(Told {
+        delay: Duration::from_secs(3600),
+        ..Told::default()
+    });
+    let (folder, keys, _) = crate::harness::new_store();
+    let config = crate::harness::config_of("newest", &keys, |text| {
+        text.replace(
+            "keys:\n- name: app-declared",
+            "api:\n  /v1/key/describe/:\n    timeout: 100ms",
+        )
+    });
+    let f = Fixture::run(config, store, folder, keys).await;
+    let answer = f.get(&Who::root(), "/v1/key/describe/k").await;
+    assert_eq!(answer.error(), (504, "request timed out".into()));
+}
+
+#[tokio::test]
+async fn lesson_51_a_broken_stored_key_is_a_502_that_names_it_in_the_log_and_shows_nothing() {
+    let f = Fixture::start().await;
+    let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (name, value) in [
+        ("broken-empty", String::new()),
+        ("broken-json", format!("{{\"bytes\":\"{secret}\"")),
+        ("broken-cut", secret[..20].to_owned()),
+        ("broken-binary", "\u{0}\u{1}".to_owned()),
+    ] {
+        std::fs::write(f.keys.join(name), value).unwrap();
+        let answer = f
+            .get(&Who::root(), &format!("/v1/key/describe/{name}"))
+            .await;
+        assert_eq!(answer.error(), (502, "failed to read key".into()), "{name}");
+        let log = f.records.error_texts();
+        assert!(log.contains(&format!("'{name}'")), "{log}");
+        assert!(!log.contains(&secret[..8]), "{log}");
+    }
+    assert_eq!(
+        f.get(&Who::root(), "/v1/key/describe/app-declared")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_listed_key_that_exists_is_left_alone() {
+    let (folder, keys, store) = crate::harness::new_store();
+    let stored = crate::harness::fixture("newest/keystore/app-declared");
+    std::fs::write(keys.join("app-declared"), &stored).unwrap();
+    let config = crate::harness::config_of("newest", &keys, |text| text);
+    let f = Fixture::run(config, store, folder, keys).await;
+    assert_eq!(
+        std::fs::read_to_string(f.keys.join("app-declared")).unwrap(),
+        stored
+    );
+}

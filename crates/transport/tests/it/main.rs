@@ -1,0 +1,5 @@
+//! Listeners, TLS and limits, over real sockets.
+
+mod connection;
+mod harness;
+mod identity;
