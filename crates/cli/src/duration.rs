@@ -47,6 +47,20 @@ pub(crate) fn in_milliseconds(duration: Duration) -> String {
     format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// `4.605ms`, `157µs`, `1.2s`: three digits behind the point at most.
+pub(crate) fn in_fractions(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    let (unit_ns, unit) = match ns {
+        0..1_000 => return format!("{ns}ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let thousandths = ns * 1000 / unit_ns;
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `3 days 4 hours`, `4 hours`, `5 minutes`, `9 seconds`.
 pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -78,6 +92,10 @@ mod tests {
         assert_eq!(in_milliseconds(Duration::from_micros(9_400)), "10ms");
         assert_eq!(in_milliseconds(Duration::from_millis(1_250)), "1.25s");
         assert_eq!(in_milliseconds(Duration::from_secs(2)), "2s");
+        assert_eq!(in_fractions(Duration::from_nanos(4_605_000)), "4.605ms");
+        assert_eq!(in_fractions(Duration::from_nanos(157_000)), "157µs");
+        assert_eq!(in_fractions(Duration::from_nanos(9)), "9ns");
+        assert_eq!(in_fractions(Duration::from_millis(61_200)), "61.2s");
         assert_eq!(in_words(Duration::from_secs(9)), "9 seconds");
         assert_eq!(in_words(Duration::from_secs(60)), "1 minutes");
         assert_eq!(

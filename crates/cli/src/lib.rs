@@ -10,6 +10,7 @@ mod duration;
 mod identity;
 mod key;
 mod listing;
+mod log;
 mod output;
 mod password;
 mod policy;
@@ -50,6 +51,8 @@ pub enum ClientCommand {
     Policy(policy::PolicyArgs),
     /// Manage API keys and identities.
     Identity(identity::IdentityArgs),
+    /// Print the requests or errors of a server as they come.
+    Log(log::LogArgs),
     /// Print the status of a server.
     Status(status::StatusArgs),
     /// The commands as they were called before 2022.
@@ -71,6 +74,7 @@ pub async fn run(command: ClientCommand, shell: &mut Shell<'_>) -> u8 {
         ClientCommand::Ls(args) => listing::run(args, shell).await,
         ClientCommand::Policy(args) => policy::run(args, shell).await,
         ClientCommand::Identity(args) => identity::run(args, shell).await,
+        ClientCommand::Log(args) => log::run(args, shell).await,
         ClientCommand::Status(args) => status::run(args, shell).await,
         ClientCommand::Tool(args) => identity::run_tool(args, shell).await,
     };

@@ -19,6 +19,7 @@ use crate::config::KesClientBuilder;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, bad_body};
 use crate::listing;
+use crate::log_stream::{Log, LogStream};
 use crate::transport::{Answer, Call, Transport};
 
 /// A client of one or more KES servers that hold the same keys. Cheap to clone; clones share their connections.
@@ -91,6 +92,14 @@ impl KesClient {
             endpoint: answer.endpoint,
             reason: "its metrics are no text".to_owned(),
         })
+    }
+
+    /// Opens a log of the first server: endless, unlike all other answers. (Newest upstream never sends a line.)
+    ///
+    /// # Errors
+    /// [`Error`], as with every call.
+    pub async fn log(&self, log: Log) -> Result<LogStream, Error> {
+        LogStream::open(&self.transport, log).await
     }
 
     /// The routes that a server offers.

@@ -35,6 +35,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod listing;
+mod log_stream;
 mod transport;
 mod trust;
 
@@ -43,6 +44,7 @@ pub use config::{BuildError, KesClientBuilder, Timeouts};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ConnectionError, Error};
+pub use log_stream::{Log, LogStream};
 pub use strongroom_kes_api::name::IdentityName;
 pub use strongroom_kes_api::{
     ApiKey, Identity, KesError, KeyName, ListPattern, PolicyName, Secret, body,

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -87,10 +88,7 @@ impl Transport {
             }
         }
         // Not reached: a client is built with one endpoint at least, and the second round asks all.
-        Err(Error::Server {
-            status: 503,
-            message: "no server endpoint".to_owned(),
-        })
+        Err(no_endpoint())
     }
 
     /// `Ok` is final, be it success or refusal; `Err` is worth asking another endpoint.
@@ -155,6 +153,11 @@ impl Transport {
     }
 
     async fn send_once(&self, endpoint: &Endpoint, call: &Call) -> Result<RawAnswer, Error> {
+        let response = self.ask(endpoint, call).await?;
+        self.collect(endpoint, call, response).await
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, call: &Call) -> Result<Response<Incoming>, Error> {
         let request = call.request(endpoint).map_err(|source| {
             call.connection_error(endpoint, ConnectionError::Request { source })
         })?;
@@ -162,6 +165,46 @@ impl Transport {
             self.client.request(request).await.map_err(|error| {
                 call.connection_error(endpoint, ConnectionError::new(error.into()))
             })?;
+        Ok(response)
+    }
+
+    /// Opens an answer that has no end: on the first endpoint, since each server has logs of its own.
+    pub(crate) async fn open(&self, call: &Call) -> Result<(Endpoint, Incoming), Error> {
+        let endpoint = self.endpoints.first().ok_or_else(no_endpoint)?;
+        let opening = async {
+            let response = self.ask(endpoint, call).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(response.into_body());
+            }
+            let raw = self.collect(endpoint, call, response).await?;
+            let status = raw.status;
+            Err(judge(endpoint, raw)
+                .err()
+                .unwrap_or_else(|| Error::BadAnswer {
+                    endpoint: endpoint.clone(),
+                    reason: format!("its status is {status}"),
+                }))
+        };
+        let body = tokio::time::timeout(self.try_timeout, opening)
+            .await
+            .map_err(|_| {
+                call.connection_error(
+                    endpoint,
+                    ConnectionError::TimedOut {
+                        after: self.try_timeout,
+                    },
+                )
+            })??;
+        Ok((endpoint.clone(), body))
+    }
+
+    /// Reads the rest of an answer, up to the limit.
+    async fn collect(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        response: Response<Incoming>,
+    ) -> Result<RawAnswer, Error> {
         let (parts, body) = response.into_parts();
         let is_success = parts.status == StatusCode::OK;
         let bytes_max = if is_success {
@@ -219,6 +262,13 @@ impl Call {
             path,
             source: Box::new(source),
         }
+    }
+}
+
+fn no_endpoint() -> Error {
+    Error::Server {
+        status: 503,
+        message: "no server endpoint".to_owned(),
     }
 }
 

@@ -157,6 +157,11 @@ fn answer(seen: &Seen, keys: &mut BTreeSet<String>) -> Result<Reply, KesError> {
         "/v1/api" => ok(
             r#"[{"method":"PUT","path":"/v1/key/create/","max_body":0,"timeout":15},{"method":"GET","path":"/v1/log/error","max_body":0,"timeout":0},{"method":"GET","path":"/v1/identity/self/describe","max_body":0,"timeout":15}]"#,
         ),
+        // Real ones do not end.
+        "/v1/log/audit" => {
+            ok(&std::fs::read_to_string(crate::fixture("v0.22/log-audit.ndjson")).unwrap())
+        }
+        "/v1/log/error" => ok("{\"message\":\"one\"}\n\n{\"message\":\"two\"}\n"),
         other if other == format!("{}{APP}", path::IDENTITY_DESCRIBE) => ok(&format!(
             r#"{{"policy":"app","created_at":"{CREATED_AT}","created_by":"{ADMIN}"}}"#
         )),

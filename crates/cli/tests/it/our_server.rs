@@ -82,7 +82,7 @@ impl OurServer {
         tokio::spawn(async move { server.run(listener, signal).await });
         Self {
             address,
-            keys: keys,
+            keys,
             _shutdown: shutdown,
         }
     }

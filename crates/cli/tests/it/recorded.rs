@@ -197,3 +197,29 @@ async fn verbs_of_older_ages_still_work() {
         .await;
     assert_eq!(of.stdout, APP);
 }
+
+#[tokio::test]
+async fn logs_are_tables_lines_or_copies() {
+    let kes = FakeKes::start().await;
+    let surroundings = kes.surroundings();
+    let table = surroundings.kes(&["log"]).await;
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert_eq!(
+        lines[0],
+        "Time        Status    Identity                IP                 API                               Latency"
+    );
+    assert_eq!(
+        lines[1],
+        "04:39:38    200       2a7c5badadeab361c984    127.0.0.1          /v1/key/create/stream-a           4.605ms"
+    );
+    assert_eq!(lines.len(), 5);
+    let copy = surroundings.kes(&["log", "--audit", "--json"]).await.stdout;
+    assert_eq!(
+        copy,
+        std::fs::read_to_string(fixture("v0.22/log-audit.ndjson")).unwrap()
+    );
+    assert_eq!(
+        surroundings.kes(&["log", "--error"]).await.stdout,
+        "one\ntwo\n"
+    );
+}
