@@ -9,3 +9,4 @@ mod exchange;
 mod identities;
 mod newest;
 mod older;
+mod properties;
