@@ -31,6 +31,9 @@ mod walk;
 
 mod s3;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 

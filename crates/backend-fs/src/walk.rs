@@ -19,10 +19,10 @@ const RUN_MAX: usize = 1001;
 /// Folders nested deeper than this share memory: a bucket of deep and wide folders is no way to it.
 const FULL_RUNS_DEPTH: usize = 8;
 
-/// Start where on names are wanted.
+/// From where on names are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// Start the first.
+    /// From the first.
     #[default]
     First,
     /// Greater than this key.

@@ -1,0 +1,13 @@
+//! The store as a whole, on real directories.
+
+mod crash;
+mod concurrent;
+mod damage;
+mod faulty;
+mod golden;
+mod harness;
+mod listing;
+mod objects;
+mod opening;
+mod sweeping;
+mod uploads;
