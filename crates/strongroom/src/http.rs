@@ -1,0 +1,120 @@
+//! What stands between the listener and the protocol layer: health, early refusals, and the rest of bodies that nobody
+//! read.
+
+mod health;
+mod remainder;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONTENT_TYPE, EXPECT, HeaderValue, SERVER};
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use s3s::Body;
+use s3s::service::S3Service;
+use strongroom_access::is_form_without_length;
+use strongroom_sse::ConnectionSecurity;
+use strongroom_transport::Peer;
+
+pub(crate) use self::health::Health;
+use self::remainder::Remainder;
+
+/// Answers requests of one connection.
+#[derive(Clone)]
+pub(crate) struct ObjectService {
+    s3: S3Service,
+    health: Arc<Health>,
+}
+
+impl ObjectService {
+    pub(crate) const fn new(s3: S3Service, health: Arc<Health>) -> Self {
+        Self { s3, health }
+    }
+
+    async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
+        if let Some(response) = self
+            .health
+            .answer(request.method(), request.uri().path())
+            .await
+        {
+            return response;
+        }
+        if is_form_without_length(request.method(), request.headers()) {
+            return refused(
+                StatusCode::LENGTH_REQUIRED,
+                "MissingContentLength",
+                "You must provide the Content-Length HTTP header.",
+            );
+        }
+        let is_tls = request.extensions().get::<Peer>().is_some_and(Peer::is_tls);
+        request
+            .extensions_mut()
+            .insert(ConnectionSecurity { tls: is_tls });
+        let started = Instant::now();
+        // Queries may be credentials: neither is ever logged.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        // Over HTTP/2 an unread body is cancelled on its own; the connection and the answer are not touched.
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let waits_for_continue = request.headers().contains_key(EXPECT);
+        let request = request.map(|body| {
+            if is_http1 {
+                Body::http_body_unsync(Remainder::new(body, waits_for_continue))
+            } else {
+                Body::from(body)
+            }
+        });
+        let response = match self.s3.call(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::error!(%method, path, ?error, "a request could not be answered");
+                return refused(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalError",
+                    "We encountered an internal error. Please try again.",
+                );
+            }
+        };
+        let status = response.status().as_u16();
+        let ms = started.elapsed().as_millis();
+        if response.status().is_server_error() {
+            tracing::warn!(%method, path, status, ms, "request failed");
+        } else {
+            tracing::debug!(%method, path, status, ms, "request");
+        }
+        response
+    }
+}
+
+impl Service<Request<Incoming>> for ObjectService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            let mut response = service.answer(request).await;
+            response
+                .headers_mut()
+                .insert(SERVER, HeaderValue::from_static("Strongroom"));
+            Ok(response)
+        })
+    }
+}
+
+/// An error in S3's form. Neither code nor message may need escaping.
+fn refused(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
