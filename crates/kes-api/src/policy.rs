@@ -83,8 +83,8 @@ impl Policy {
 
     /// Decides about a clean, decoded path ([`path::decode`]); a list route without its slash goes in with it.
     ///
-    /// A request may be judged under a second spelling of the same act ([`same_act`]): it is denied when either spelling
-    /// is, and allowed when either is.
+    /// Some acts have two spellings: `foo*` lists what `foo` lists, and a bulk decryption is a decryption. Such a request
+    /// is denied when either spelling is, and allowed when either is.
     #[must_use]
     pub fn allows(&self, decoded: &str) -> bool {
         let second = same_act(decoded);
