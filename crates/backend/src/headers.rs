@@ -204,6 +204,16 @@ fn user_metadata(told: Option<&Metadata>) -> S3Result<BTreeMap<String, String>> 
             "user metadata {name} is reserved for the server"
         ));
     }
+    // MinIO unpacks such an upload into many objects; kept as one it would silently be something else.
+    if metadata
+        .get("snowball-auto-extract")
+        .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    {
+        return Err(s3_error!(
+            NotImplemented,
+            "archives are not unpacked; leave out x-amz-meta-snowball-auto-extract and upload the files"
+        ));
+    }
     Ok(metadata)
 }
 

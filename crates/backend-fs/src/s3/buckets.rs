@@ -20,7 +20,10 @@ pub(super) async fn create(
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let input = req.input;
     if input.object_lock_enabled_for_bucket == Some(true) {
-        return Err(s3_error!(NotImplemented, "object lock is not there yet; make the bucket without it"));
+        return Err(s3_error!(
+            NotImplemented,
+            "object lock is not there yet; make the bucket without it"
+        ));
     }
     // Any location is taken: there is one place only, and clients send the region they are configured with.
     store.create_bucket(&input.bucket).await?;
@@ -65,8 +68,10 @@ pub(super) async fn list(
     // Bucket names are no secret from those who may list them: the token is the last name itself.
     let after = input.continuation_token.as_deref().unwrap_or_default();
     let all = store.buckets().await?;
-    let mut rest =
-        all.into_iter().filter(|b| b.name.starts_with(prefix) && b.name.as_str() > after).peekable();
+    let mut rest = all
+        .into_iter()
+        .filter(|b| b.name.starts_with(prefix) && b.name.as_str() > after)
+        .peekable();
     let buckets: Vec<_> = rest
         .by_ref()
         .take(max)
@@ -78,7 +83,9 @@ pub(super) async fn list(
         .collect();
     let more = rest.peek().is_some();
     Ok(S3Response::new(ListBucketsOutput {
-        continuation_token: more.then(|| buckets.last().and_then(|b| b.name.clone())).flatten(),
+        continuation_token: more
+            .then(|| buckets.last().and_then(|b| b.name.clone()))
+            .flatten(),
         buckets: Some(buckets),
         owner: Some(owner()),
         prefix: input.prefix,
@@ -87,7 +94,9 @@ pub(super) async fn list(
 
 pub(super) fn location() -> GetBucketLocationOutput {
     // S3 gives an empty constraint for its oldest region.
-    GetBucketLocationOutput { location_constraint: Some(BucketLocationConstraint::from(String::new())) }
+    GetBucketLocationOutput {
+        location_constraint: Some(BucketLocationConstraint::from(String::new())),
+    }
 }
 
 /// The one grant there is: everything to the owner. Who may do what is decided by policies, before a request

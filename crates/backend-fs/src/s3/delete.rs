@@ -40,7 +40,10 @@ pub(super) async fn many(
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
     let DeleteObjectsInput { bucket, delete, .. } = req.input;
     if delete.objects.is_empty() || delete.objects.len() > DELETE_KEYS_MAX {
-        return Err(s3_error!(MalformedXML, "the list must have 1 to {DELETE_KEYS_MAX} keys"));
+        return Err(s3_error!(
+            MalformedXML,
+            "the list must have 1 to {DELETE_KEYS_MAX} keys"
+        ));
     }
     let quiet = delete.quiet == Some(true);
     let bucket = bucket.as_str();

@@ -18,7 +18,9 @@ pub(crate) struct Etags {
 
 impl fmt::Debug for Etags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Etags").field("compat", &self.compat).finish_non_exhaustive()
+        f.debug_struct("Etags")
+            .field("compat", &self.compat)
+            .finish_non_exhaustive()
     }
 }
 
@@ -33,7 +35,11 @@ impl Etags {
 
     /// Of an object made of parts.
     pub(crate) fn of_parts(&self, chosen: &[Chosen<'_>]) -> String {
-        let md5 = if self.compat { multipart_etag(chosen) } else { None };
+        let md5 = if self.compat {
+            multipart_etag(chosen)
+        } else {
+            None
+        };
         md5.unwrap_or_else(|| self.opaque(chosen.len()))
     }
 

@@ -12,7 +12,11 @@ pub(super) async fn v1(
     req: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let page = store.list(&listing::query_v1(&req.input)?).await?;
-    Ok(S3Response::new(listing::answer_v1(&req.input, page, listing::plain)))
+    Ok(S3Response::new(listing::answer_v1(
+        &req.input,
+        page,
+        listing::plain,
+    )))
 }
 
 pub(super) async fn v2(
@@ -20,7 +24,11 @@ pub(super) async fn v2(
     req: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let page = store.list(&listing::query_v2(&req.input)?).await?;
-    Ok(S3Response::new(listing::answer_v2(&req.input, page, listing::plain)))
+    Ok(S3Response::new(listing::answer_v2(
+        &req.input,
+        page,
+        listing::plain,
+    )))
 }
 
 pub(super) async fn versions(
@@ -28,5 +36,9 @@ pub(super) async fn versions(
     req: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
     let page = store.list(&listing::query_versions(&req.input)?).await?;
-    Ok(S3Response::new(listing::answer_versions(&req.input, page, listing::plain)))
+    Ok(S3Response::new(listing::answer_versions(
+        &req.input,
+        page,
+        listing::plain,
+    )))
 }

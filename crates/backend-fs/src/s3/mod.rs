@@ -20,16 +20,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use strongroom_backend::Backend as _;
 use strongroom_backend::listing::owner;
 use strongroom_backend::object::Location;
-use strongroom_backend::Backend as _;
 
 use self::etags::Etags;
 use crate::LocalStore;
 
 impl LocalStore {
     fn etags(&self) -> Etags {
-        Etags { compat: self.store.compat_etags, entropy: Arc::clone(&self.store.entropy) }
+        Etags {
+            compat: self.store.compat_etags,
+            entropy: Arc::clone(&self.store.entropy),
+        }
     }
 }
 
@@ -106,7 +109,9 @@ impl S3 for LocalStore {
         req: S3Request<GetBucketNotificationConfigurationInput>,
     ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
         buckets::must_exist(self, &req.input.bucket).await?;
-        Ok(S3Response::new(GetBucketNotificationConfigurationOutput::default()))
+        Ok(S3Response::new(
+            GetBucketNotificationConfigurationOutput::default(),
+        ))
     }
 
     async fn get_bucket_tagging(

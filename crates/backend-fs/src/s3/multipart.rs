@@ -4,7 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, ListPartsInput, ListPartsOutput, UploadPartInput, UploadPartOutput,
+    CreateMultipartUploadOutput, ListPartsInput, ListPartsOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use strongroom_backend::checksum::ShowsChecksum as _;
@@ -32,7 +33,10 @@ pub(super) async fn create(
     refuse_internal(&req.headers)?;
     check_key(&input.key)?;
     let declared = Declared::new(
-        input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str),
+        input
+            .checksum_algorithm
+            .as_ref()
+            .map(ChecksumAlgorithm::as_str),
         input.checksum_type.as_ref().map(|t| t.as_str()),
     )?;
     let id = store
@@ -82,8 +86,10 @@ pub(super) async fn put_part(
             finish,
         })
         .await?;
-    let mut output =
-        UploadPartOutput { e_tag: Some(strong(&attempt.finish.etag)), ..Default::default() };
+    let mut output = UploadPartOutput {
+        e_tag: Some(strong(&attempt.finish.etag)),
+        ..Default::default()
+    };
     if let Some(checksum) = &attempt.finish.checksum {
         output.show_checksum(checksum);
     }
@@ -93,7 +99,9 @@ pub(super) async fn put_part(
 /// The checksum of a part must be the upload's; a part that tells none gets it computed, so that the
 /// whole has one.
 fn agreeing(expected: Expectations, declared: Option<Declared>) -> S3Result<Expectations> {
-    let Some(declared) = declared else { return Ok(expected) };
+    let Some(declared) = declared else {
+        return Ok(expected);
+    };
     match &expected.checksum {
         Some(told) if told.algorithm != declared.algorithm => Err(s3_error!(
             InvalidRequest,
@@ -161,7 +169,10 @@ async fn finish(
         .complete_upload(CompleteUpload {
             at: at.clone(),
             upload: id.clone(),
-            attempts: chosen.iter().map(|part| part.attempt.attempt.clone()).collect(),
+            attempts: chosen
+                .iter()
+                .map(|part| part.attempt.attempt.clone())
+                .collect(),
             footer: bytes::Bytes::new(),
             envelope: None,
             etag: etags.of_parts(&chosen),
@@ -169,7 +180,11 @@ async fn finish(
             precondition,
         })
         .await?;
-    Ok(Done { etag: stored.etag, version_id: stored.version_id, checksum })
+    Ok(Done {
+        etag: stored.etag,
+        version_id: stored.version_id,
+        checksum,
+    })
 }
 
 /// Answers a Complete again while its object is there: same upload, same list. `missing` is the answer
@@ -182,10 +197,16 @@ async fn repeated(
     id: &UploadId,
     missing: S3Error,
 ) -> S3Result<Done> {
-    let Some(object) = newest(store, at).await? else { return Err(missing) };
+    let Some(object) = newest(store, at).await? else {
+        return Err(missing);
+    };
     let stat = object.stat();
     let same_parts = stat.parts.len() == listed.len()
-        && stat.parts.iter().zip(listed).all(|(part, told)| part.number == told.number);
+        && stat
+            .parts
+            .iter()
+            .zip(listed)
+            .all(|(part, told)| part.number == told.number);
     let same_etag =
         !etags.compat || complete::etag_of_list(listed).is_none_or(|etag| etag == stat.etag);
     if stat.upload_id.as_ref() != Some(&id.0) || !same_parts || !same_etag {
@@ -209,7 +230,12 @@ pub(super) async fn abort(
             "x-amz-if-match-initiated-time is for directory buckets; name the upload id alone"
         ));
     }
-    store.abort_upload(&Location::new(input.bucket, input.key), &UploadId(input.upload_id)).await?;
+    store
+        .abort_upload(
+            &Location::new(input.bucket, input.key),
+            &UploadId(input.upload_id),
+        )
+        .await?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
@@ -223,7 +249,9 @@ pub(super) async fn list_parts(
     let id = UploadId(input.upload_id.clone());
     let upload = store.upload(&at, &id).await?;
     let attempts = store.part_attempts(&at, &id).await?;
-    Ok(S3Response::new(parts::answer(&input, &upload, &attempts, visible)?))
+    Ok(S3Response::new(parts::answer(
+        &input, &upload, &attempts, visible,
+    )?))
 }
 
 fn visible(attempt: &PartAttempt) -> S3Result<VisibleAttempt> {
@@ -232,7 +260,11 @@ fn visible(attempt: &PartAttempt) -> S3Result<VisibleAttempt> {
 
 /// The path of the object; the host by which clients reach it is not known here.
 fn location(at: &Location) -> String {
-    const KEPT: &AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b'/');
     format!("/{}/{}", at.bucket, utf8_percent_encode(&at.key, KEPT))
 }

@@ -31,7 +31,9 @@ pub(super) async fn get(
         object.read(selection.bytes.clone()).await?
     };
     let blob = body::sized(bytes, selection.length());
-    Ok(S3Response::new(answer::get(&visible, &selection, input, blob)))
+    Ok(S3Response::new(answer::get(
+        &visible, &selection, input, blob,
+    )))
 }
 
 pub(super) async fn head(

@@ -32,37 +32,82 @@ macro_rules! may_ask_for_sse {
 
 may_ask_for_sse!(
     PutObjectInput {
-        server_side_encryption, ssekms_key_id, ssekms_encryption_context, bucket_key_enabled,
-        sse_customer_algorithm, sse_customer_key, sse_customer_key_md5
+        server_side_encryption,
+        ssekms_key_id,
+        ssekms_encryption_context,
+        bucket_key_enabled,
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
     },
     CreateMultipartUploadInput {
-        server_side_encryption, ssekms_key_id, ssekms_encryption_context, bucket_key_enabled,
-        sse_customer_algorithm, sse_customer_key, sse_customer_key_md5
+        server_side_encryption,
+        ssekms_key_id,
+        ssekms_encryption_context,
+        bucket_key_enabled,
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
     },
     CopyObjectInput {
-        server_side_encryption, ssekms_key_id, ssekms_encryption_context, bucket_key_enabled,
-        sse_customer_algorithm, sse_customer_key, sse_customer_key_md5,
-        copy_source_sse_customer_algorithm, copy_source_sse_customer_key,
+        server_side_encryption,
+        ssekms_key_id,
+        ssekms_encryption_context,
+        bucket_key_enabled,
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5,
+        copy_source_sse_customer_algorithm,
+        copy_source_sse_customer_key,
         copy_source_sse_customer_key_md5
     },
     UploadPartCopyInput {
-        sse_customer_algorithm, sse_customer_key, sse_customer_key_md5,
-        copy_source_sse_customer_algorithm, copy_source_sse_customer_key,
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5,
+        copy_source_sse_customer_algorithm,
+        copy_source_sse_customer_key,
         copy_source_sse_customer_key_md5
     },
-    UploadPartInput { sse_customer_algorithm, sse_customer_key, sse_customer_key_md5 },
-    s3s::dto::CompleteMultipartUploadInput {
-        sse_customer_algorithm, sse_customer_key, sse_customer_key_md5
+    UploadPartInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
     },
-    ListPartsInput { sse_customer_algorithm, sse_customer_key, sse_customer_key_md5 },
-    GetObjectInput { sse_customer_algorithm, sse_customer_key, sse_customer_key_md5 },
-    HeadObjectInput { sse_customer_algorithm, sse_customer_key, sse_customer_key_md5 },
-    GetObjectAttributesInput { sse_customer_algorithm, sse_customer_key, sse_customer_key_md5 },
+    s3s::dto::CompleteMultipartUploadInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
+    },
+    ListPartsInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
+    },
+    GetObjectInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
+    },
+    HeadObjectInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
+    },
+    GetObjectAttributesInput {
+        sse_customer_algorithm,
+        sse_customer_key,
+        sse_customer_key_md5
+    },
 );
 
 /// Refuses SSE headers.
 pub(super) fn encryption(input: &impl MayAskForSse) -> S3Result<()> {
-    if input.asks_for_sse() { Err(sse()) } else { Ok(()) }
+    if input.asks_for_sse() {
+        Err(sse())
+    } else {
+        Ok(())
+    }
 }
 
 macro_rules! object_lock {
@@ -71,7 +116,10 @@ macro_rules! object_lock {
             || $input.object_lock_retain_until_date.is_some()
             || $input.object_lock_legal_hold_status.is_some()
         {
-            Err(s3s::s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"))
+            Err(s3s::s3_error!(
+                InvalidRequest,
+                "Bucket is missing Object Lock Configuration"
+            ))
         } else {
             Ok(())
         }

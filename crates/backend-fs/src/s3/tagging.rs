@@ -55,13 +55,18 @@ async fn set(
     loop {
         let object = store.open(at).await?;
         let stat = object.stat();
-        let headers = ObjectHeaders { tagging: tagging.clone(), ..stat.headers.clone() };
-        let change = EnvelopeChange { headers: Some(headers), ..Default::default() };
+        let headers = ObjectHeaders {
+            tagging: tagging.clone(),
+            ..stat.headers.clone()
+        };
+        let change = EnvelopeChange {
+            headers: Some(headers),
+            ..Default::default()
+        };
         tries += 1;
         match store.replace_envelope(at, &stat.generation, change).await {
             Ok(stored) => return Ok(stored.version_id),
-            Err(error)
-                if error.code() == &S3ErrorCode::PreconditionFailed && tries < TRIES => {}
+            Err(error) if error.code() == &S3ErrorCode::PreconditionFailed && tries < TRIES => {}
             Err(error) => return Err(error),
         }
     }

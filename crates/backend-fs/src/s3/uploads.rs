@@ -1,8 +1,8 @@
 //! ListMultipartUploads.
 
 use s3s::dto::{
-    CommonPrefix, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, MultipartUpload,
-    StorageClass,
+    CommonPrefix, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    MultipartUpload, StorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 use strongroom_backend::complete::Declared;
@@ -42,7 +42,9 @@ pub(super) async fn list(
     for item in page.items {
         match item {
             UploadItem::Prefix(prefix) => {
-                prefixes.push(CommonPrefix { prefix: Some(text.spell(&prefix)) });
+                prefixes.push(CommonPrefix {
+                    prefix: Some(text.spell(&prefix)),
+                });
             }
             UploadItem::Upload(id, upload) => uploads.push(row(id, &upload, &text)?),
         }

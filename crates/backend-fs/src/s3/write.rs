@@ -22,7 +22,10 @@ pub(super) async fn put(
     refuse::encryption(&req.input)?;
     refuse::object_lock!(req.input)?;
     if req.input.write_offset_bytes.is_some() {
-        return Err(s3_error!(NotImplemented, "objects cannot be appended to; write the whole object"));
+        return Err(s3_error!(
+            NotImplemented,
+            "objects cannot be appended to; write the whole object"
+        ));
     }
     headers::refuse_internal(&req.headers)?;
     check_key(&req.input.key)?;

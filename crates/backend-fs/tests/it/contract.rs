@@ -28,7 +28,10 @@ mod opaque_etags {
     async fn subject() -> Subject<LocalStore> {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::open(folder.path(), options().compat_etags(false)).unwrap();
-        Subject { md5_etags: false, ..Subject::new(store, folder) }
+        Subject {
+            md5_etags: false,
+            ..Subject::new(store, folder)
+        }
     }
 
     strongroom_backend::s3_contract!(subject);

@@ -114,7 +114,9 @@ pub async fn listings_agree_with_a_slow_model<S: S3>(subject: Subject<S>) {
     ] {
         for delimiter in ["", "/", "b", "//", "/0"] {
             let expected = model(&keys, prefix, delimiter);
-            for max in [1000, 7, 1] {
+            // A page a row is the hardest test of the marker, and slow: where it says most.
+            let by_one = matches!(prefix, "" | "b") && matches!(delimiter, "" | "/");
+            for max in [1000, 7, 1].into_iter().take(if by_one { 3 } else { 2 }) {
                 let told = all_v2(&subject, prefix, delimiter, max).await;
                 assert_eq!(
                     told, expected,
