@@ -367,7 +367,7 @@ mod tests {
         let cache: Cache<u32, ()> = Cache::new(config(300, 30, 0));
         let now = || Duration::ZERO;
         let k = name("k");
-        let first = cache.get(&k, now, || std::future::pending());
+        let first = cache.get(&k, now, std::future::pending);
         assert!(
             tokio::time::timeout(Duration::from_millis(5), first)
                 .await

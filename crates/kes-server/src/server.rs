@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) surroundings: Surroundings,
     pub(crate) started: Duration,
     tls: Tls,
+    /// One reload at a time: two would overwrite each other's outcome.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 /// Why the server does not start, or does not take a new configuration.
@@ -105,6 +107,7 @@ impl KesServer {
             surroundings,
             started,
             tls,
+            reloading: tokio::sync::Mutex::new(()),
         })))
     }
 
@@ -132,6 +135,7 @@ impl KesServer {
     /// [`StartError`].
     pub async fn reload(&self, config: Config, store: Arc<dyn KeyStore>) -> Result<(), StartError> {
         let inner = &self.0;
+        let _alone = inner.reloading.lock().await;
         let material = TlsMaterial::load(&config)?;
         let previous = inner.state.load_full();
         let loaded_at = inner.surroundings.clock.now();
@@ -155,16 +159,15 @@ impl KesServer {
     /// # Errors
     /// [`StartError`].
     pub async fn reload_certificates(&self) -> Result<(), StartError> {
-        let (config, store) = {
-            let state = self.0.state.load();
-            (state.config.clone(), Arc::clone(&state.store))
-        };
+        let inner = &self.0;
+        let _alone = inner.reloading.lock().await;
+        let previous = inner.state.load_full();
+        let (config, store) = (previous.config.clone(), Arc::clone(&previous.store));
         let material = TlsMaterial::load(&config)?;
-        let previous = self.0.state.load_full();
-        let loaded_at = previous.loaded_at;
-        self.0
+        inner
             .tls
             .replace(&material.certificate, &material.client_auth)?;
+        let loaded_at = previous.loaded_at;
         let state = State::new(
             config,
             loaded_at,
@@ -172,7 +175,7 @@ impl KesServer {
             material.client_roots,
             Some(&previous),
         );
-        self.0.state.store(Arc::new(state));
+        inner.state.store(Arc::new(state));
         Ok(())
     }
 
@@ -302,7 +305,9 @@ pub(crate) fn new_key(
 ) -> Result<Key, NoEntropy> {
     let mut bytes = Zeroizing::new([0; 32]);
     surroundings.entropy.fill(bytes.as_mut_slice())?;
-    let master = MasterKey::from_bytes(MasterCipher::Aes256, *bytes);
+    // By reference, so that no copy stays on the stack; the length is right by its type.
+    let master =
+        MasterKey::try_from_slice(MasterCipher::Aes256, bytes.as_slice()).map_err(|_| NoEntropy)?;
     with_master(surroundings, master, created_by)
 }
 

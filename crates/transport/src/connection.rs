@@ -73,33 +73,47 @@ impl Activity {
         }
     }
 
-    fn has_expired(&self, limits: &Limits, is_http2: bool) -> bool {
+    fn expiry(&self, limits: &Limits, is_http2: bool) -> Option<Expiry> {
         let passed = |since: &AtomicU64, limit: Duration| {
             let since = since.load(Ordering::Relaxed);
             since != 0 && u128::from(self.now().saturating_sub(since)) >= limit.as_millis()
         };
         if passed(&self.write_stalled_since, limits.write_stall_timeout) {
-            return true;
+            return Some(Expiry::Stuck);
         }
         if self.requests.load(Ordering::Relaxed) > 0 {
-            return false;
+            return None;
         }
         // On HTTP/2 bytes between requests are pings and settings, no half-sent head.
-        passed(&self.idle_since, limits.idle_timeout)
-            || (!is_http2 && passed(&self.head_since, limits.header_timeout))
+        if !is_http2 && passed(&self.head_since, limits.header_timeout) {
+            return Some(Expiry::Stuck);
+        }
+        passed(&self.idle_since, limits.idle_timeout).then_some(Expiry::Idle)
     }
 
     /// Comes back when the connection has been idle, half a request, or stuck in a write for too long.
-    pub(crate) async fn expired(&self, limits: &Limits, is_http2: bool) {
+    pub(crate) async fn expired(&self, limits: &Limits, is_http2: bool) -> Expiry {
         let shortest = limits
             .header_timeout
             .min(limits.idle_timeout)
             .min(limits.write_stall_timeout);
         let period = (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1));
-        while !self.has_expired(limits, is_http2) {
+        loop {
+            if let Some(expiry) = self.expiry(limits, is_http2) {
+                return expiry;
+            }
             tokio::time::sleep(period).await;
         }
     }
+}
+
+/// Why a connection is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// Nothing is going on: it can be closed politely.
+    Idle,
+    /// The client holds something up: waiting for it once more would be in vain.
+    Stuck,
 }
 
 /// A request whose answer is not fully sent.

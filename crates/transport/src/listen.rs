@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Activity, PeerService, WatchedIo};
+use crate::connection::{Activity, Expiry, PeerService, WatchedIo};
 use crate::drain::ShutdownSignal;
 use crate::peer::Peer;
 use crate::tls::Tls;
@@ -298,9 +298,15 @@ async fn serve_http<T, S, B>(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         outcome = connection.as_mut() => return log_end(address, outcome),
-        () = shutdown.wait() => activity.drain(),
-        () = activity.expired(limits, is_http2) => debug!(%address, "closing an idle connection"),
+        () = shutdown.wait() => {}
+        expiry = activity.expired(limits, is_http2) => {
+            debug!(%address, ?expiry, "giving a connection up");
+            if expiry == Expiry::Stuck {
+                return;
+            }
+        }
     }
+    activity.drain();
     connection.as_mut().graceful_shutdown();
     // After a shutdown `serve` bounds this; after expiry nothing worth waiting for is left.
     let outcome = if shutdown.is_begun() {

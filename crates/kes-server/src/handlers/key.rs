@@ -44,7 +44,8 @@ pub(crate) async fn import(mut call: Call<'_>) -> Result<Reply, KesError> {
         Algorithm::Aes256 => MasterCipher::Aes256,
         Algorithm::ChaCha20 => MasterCipher::ChaCha20,
     };
-    let master = MasterKey::from_bytes(cipher, *bytes);
+    let master = MasterKey::try_from_slice(cipher, bytes.as_slice())
+        .map_err(|_| KesError::invalid_key_size(algorithm.as_str()))?;
     let key = with_master(&call.server.surroundings, master, creator(&call))
         .map_err(|_| KesError::new(500, "failed to create key"))?;
     store(&call, &name, &key).await

@@ -32,9 +32,8 @@ async fn check(call: &Call<'_>) -> Result<Duration, StoreError> {
 }
 
 pub(crate) async fn ready(call: &Call<'_>) -> Result<Reply, KesError> {
-    let error = match check(call).await {
-        Ok(_) => return Ok(Reply::Empty),
-        Err(error) => error,
+    let Err(error) = check(call).await else {
+        return Ok(Reply::Empty);
     };
     call.log(Level::WARN, format!("not ready: {}", error.in_full()));
     match error {

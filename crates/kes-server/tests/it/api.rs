@@ -190,7 +190,7 @@ async fn every_request_that_reached_authentication_is_audited() {
         .await;
     f.get(&Who::root(), "/v1/key/create/app-a").await;
     f.get(&Who::root(), "/nope").await;
-    let records = f.records.audit.lock().unwrap();
+    let records = f.records.audit.lock().unwrap().clone();
     let seen: Vec<_> = records
         .iter()
         .map(|r| (r.request.path.as_str(), r.status))
@@ -204,7 +204,6 @@ async fn every_request_that_reached_authentication_is_audited() {
             .iter()
             .all(|r| r.request.identity.is_some() && r.request.ip.is_some())
     );
-    drop(records);
     let metrics = f.get(&Who::named("auditor"), "/v1/metrics").await.body;
     for line in [
         "{code=\"403\"} 1",

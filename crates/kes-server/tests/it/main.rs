@@ -1,3 +1,4 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! The key server over real TLS, with recorded keys, requests and client certificates.
 
 mod api;
