@@ -26,7 +26,7 @@ pub(crate) enum Change<'a> {
     Rename { from: &'a Path, to: &'a Path },
     SyncFile(&'a Path),
     SyncFolder(&'a Path),
-    Write(&'a Path),
+    Write,
 }
 
 /// Sees every change before it is made, and may refuse it.
@@ -91,7 +91,7 @@ impl Disk {
         path: &Path,
         pieces: &[Bytes],
     ) -> Result<(), Fault> {
-        self.change("write", path, Change::Write(path), || {
+        self.change("write", path, Change::Write, || {
             let mut slices: Vec<IoSlice<'_>> =
                 pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let mut left = slices.as_mut_slice();

@@ -1,7 +1,7 @@
 //! The store as a whole, on real directories.
 
-mod crash;
 mod concurrent;
+mod crash;
 mod damage;
 mod faulty;
 mod golden;

@@ -10,28 +10,55 @@ use super::*;
 use crate::id::Id;
 
 fn id(seed: u8) -> Id {
-    Id(std::array::from_fn(|at| seed.wrapping_add(u8::try_from(at).unwrap())))
+    Id(std::array::from_fn(|at| {
+        seed.wrapping_add(u8::try_from(at).unwrap())
+    }))
 }
 
 fn headers() -> ObjectHeaders {
     ObjectHeaders {
         content_type: Some("text/plain".to_owned()),
         tagging: Some(String::new()),
-        user_metadata: [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())].into(),
+        user_metadata: [
+            ("a".to_owned(), "1".to_owned()),
+            ("b".to_owned(), String::new()),
+        ]
+        .into(),
         ..ObjectHeaders::default()
     }
 }
 
 fn checksum() -> Checksum {
-    Checksum { algorithm: "SHA256".to_owned(), value: "abc=-2".to_owned(), composite: true }
+    Checksum {
+        algorithm: "SHA256".to_owned(),
+        value: "abc=-2".to_owned(),
+        composite: true,
+    }
 }
 
 fn layout() -> Layout {
     Layout {
-        extents: vec![Extent { data: id(40), bytes: 70_000 }, Extent { data: id(80), bytes: 1 }],
+        extents: vec![
+            Extent {
+                data: id(40),
+                bytes: 70_000,
+            },
+            Extent {
+                data: id(80),
+                bytes: 1,
+            },
+        ],
         parts: vec![
-            PartStat { number: 1, stored_length: 70_000, checksum: Some(checksum()) },
-            PartStat { number: 10_000, stored_length: 1, checksum: None },
+            PartStat {
+                number: 1,
+                stored_length: 70_000,
+                checksum: Some(checksum()),
+            },
+            PartStat {
+                number: 10_000,
+                stored_length: 1,
+                checksum: None,
+            },
         ],
     }
 }
@@ -42,7 +69,10 @@ fn root() -> Root {
             bucket: "photos".to_owned(),
             key: "a//é".to_owned(),
             generation: id(1),
-            modified: UnixTime { seconds: 1_700_000_000, nanos: 5 },
+            modified: UnixTime {
+                seconds: 1_700_000_000,
+                nanos: 5,
+            },
             stored_length: 70_001 + 6,
             etag: "etag-2".to_owned(),
             envelope: Some(Bytes::from_static(b"envelope")),
@@ -59,7 +89,10 @@ fn root() -> Root {
 
 /// One file of every kind.
 fn files() -> Vec<Vec<u8>> {
-    let time = UnixTime { seconds: 1, nanos: 999_999_999 };
+    let time = UnixTime {
+        seconds: 1,
+        nanos: 999_999_999,
+    };
     vec![
         root().encode(),
         layout().encode_page("photos", "k"),
@@ -70,7 +103,10 @@ fn files() -> Vec<Vec<u8>> {
             initiated: time,
             checksum: Some(("CRC32".to_owned(), "FULL_OBJECT".to_owned())),
             envelope: Some(Bytes::from_static(b"envelope")),
-            headers: ObjectHeaders { storage_class: Some("GLACIER".to_owned()), ..headers() },
+            headers: ObjectHeaders {
+                storage_class: Some("GLACIER".to_owned()),
+                ..headers()
+            },
             record: Bytes::from_static(b"notes"),
         }
         .encode(),
@@ -87,9 +123,17 @@ fn files() -> Vec<Vec<u8>> {
             record: Bytes::from_static(b"sealed"),
         }
         .encode(),
-        BucketFile { name: "photos".to_owned(), created: time }.encode(),
-        RecordFile { name: "a/b".to_owned(), generation: id(6), bytes: Bytes::from_static(b"x") }
-            .encode(),
+        BucketFile {
+            name: "photos".to_owned(),
+            created: time,
+        }
+        .encode(),
+        RecordFile {
+            name: "a/b".to_owned(),
+            generation: id(6),
+            bytes: Bytes::from_static(b"x"),
+        }
+        .encode(),
     ]
 }
 
@@ -99,7 +143,10 @@ fn every_kind_reads_back_as_it_was_written() {
     assert_eq!(Root::decode(&written.encode()).unwrap(), written);
     let file = written.encode();
     let begin = Begin::read(Kind::Root, &file).unwrap();
-    assert_eq!(Summary::decode(begin, &file[..begin.bytes_to_head_end()]).unwrap(), written.summary);
+    assert_eq!(
+        Summary::decode(begin, &file[..begin.bytes_to_head_end()]).unwrap(),
+        written.summary
+    );
     for file in files() {
         verify(&file).unwrap();
     }
@@ -107,7 +154,10 @@ fn every_kind_reads_back_as_it_was_written() {
     assert_eq!(upload.encode(), files()[2]);
     let attempt = AttemptFile::decode(&files()[3]).unwrap();
     assert_eq!(attempt.encode(), files()[3]);
-    assert_eq!(RecordFile::decode(&files()[5]).unwrap().encode(), files()[5]);
+    assert_eq!(
+        RecordFile::decode(&files()[5]).unwrap().encode(),
+        files()[5]
+    );
 }
 
 #[test]
@@ -164,19 +214,37 @@ fn the_unknown_is_an_error_that_names_it() {
     assert_eq!(Root::decode(&newer), Err(FormatError::Newer { version: 2 }));
     let mut flagged = good.clone();
     flagged[10] = 4;
-    assert_eq!(Root::decode(&flagged), Err(FormatError::Unknown { what: "flags field", value: 4 }));
+    assert_eq!(
+        Root::decode(&flagged),
+        Err(FormatError::Unknown {
+            what: "flags field",
+            value: 4
+        })
+    );
     let unknown_section = resealed(Kind::Root, &good, |_, tail| {
         tail.extend([9, 0, 1, 0, 0, 0, 0]);
     });
     assert_eq!(
         Root::decode(&unknown_section),
-        Err(FormatError::Unknown { what: "section", value: 9 })
+        Err(FormatError::Unknown {
+            what: "section",
+            value: 9
+        })
     );
     // A delete marker, as a later version may write one: kind 2.
     let kind_at = 4 + "photos".len() + 4 + "a//é".len();
     let marker = resealed(Kind::Root, &good, |head, _| head[kind_at] = 2);
-    assert_eq!(Root::decode(&marker), Err(FormatError::Unknown { what: "kind", value: 2 }));
-    assert!(matches!(Root::decode(&files()[4]), Err(FormatError::Magic { .. })));
+    assert_eq!(
+        Root::decode(&marker),
+        Err(FormatError::Unknown {
+            what: "kind",
+            value: 2
+        })
+    );
+    assert!(matches!(
+        Root::decode(&files()[4]),
+        Err(FormatError::Magic { .. })
+    ));
 }
 
 #[test]
@@ -186,7 +254,9 @@ fn lengths_that_contradict_each_other_are_an_error() {
         wrong.summary.stored_length = wrong.summary.stored_length.saturating_add_signed(change);
         assert_eq!(
             Root::decode(&wrong.encode()),
-            Err(FormatError::Field { what: "sum of lengths" })
+            Err(FormatError::Field {
+                what: "sum of lengths"
+            })
         );
     }
     let page = layout().encode_page("photos", "a//é");
@@ -202,8 +272,16 @@ fn lengths_that_contradict_each_other_are_an_error() {
     assert_eq!(paged.read_page(&page).unwrap(), layout());
     let mut fewer = layout();
     fewer.parts.pop();
-    assert!(paged.read_page(&fewer.encode_page("photos", "a//é")).is_err());
-    assert!(paged.read_page(&layout().encode_page("photos", "other")).is_err());
+    assert!(
+        paged
+            .read_page(&fewer.encode_page("photos", "a//é"))
+            .is_err()
+    );
+    assert!(
+        paged
+            .read_page(&layout().encode_page("photos", "other"))
+            .is_err()
+    );
 }
 
 proptest! {

@@ -43,7 +43,10 @@ async fn a_hundred_writers_of_one_key_leave_one_whole_object() {
     let bytes = read(&last, 0, length).await.unwrap();
     assert_eq!(bytes, pattern(bytes.len(), bytes[0]));
     assert_eq!(f.data_files(), usize::from(length > 1000));
-    assert_eq!(std::fs::read_dir(f.dir.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(f.dir.path().join("tmp")).unwrap().count(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -69,7 +72,10 @@ async fn of_many_that_demand_absence_exactly_one_wins() {
             }
         }
         assert_eq!(winners.len(), 1);
-        assert_eq!(get(&f.store, &key).await.unwrap(), pattern(50_000, winners[0]));
+        assert_eq!(
+            get(&f.store, &key).await.unwrap(),
+            pattern(50_000, winners[0])
+        );
         assert_eq!(f.data_files(), round + 1);
     }
 }

@@ -9,7 +9,10 @@ use super::harness::*;
 use crate::layout;
 
 fn root_of(f: &Fixture, key: &str) -> PathBuf {
-    layout::path(&f.dir.path().join("buckets").join(BUCKET).join("names"), key)
+    layout::path(
+        &f.dir.path().join("buckets").join(BUCKET).join("names"),
+        key,
+    )
 }
 
 #[tokio::test]
@@ -22,11 +25,20 @@ async fn a_damaged_root_is_an_error_and_is_neither_replaced_nor_deleted() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    assert_eq!(code(get(&f.store, "bad").await.unwrap_err()), "InternalError");
-    assert_eq!(code(f.store.put(put_of("bad", b"new")).await.unwrap_err()), "InternalError");
+    assert_eq!(
+        code(get(&f.store, "bad").await.unwrap_err()),
+        "InternalError"
+    );
+    assert_eq!(
+        code(f.store.put(put_of("bad", b"new")).await.unwrap_err()),
+        "InternalError"
+    );
     let mut absent = put_of("bad", b"new");
     absent.precondition = Precondition::Absent;
-    assert_eq!(code(f.store.put(absent).await.unwrap_err()), "InternalError");
+    assert_eq!(
+        code(f.store.put(absent).await.unwrap_err()),
+        "InternalError"
+    );
     let deleted = f.store.delete(&at("bad"), Precondition::None).await;
     assert_eq!(code(deleted.unwrap_err()), "InternalError");
     assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -54,9 +66,17 @@ async fn data_that_is_short_or_gone_cuts_the_stream() {
         .map(|file| file.unwrap().path())
         .next()
         .unwrap();
-    fs::OpenOptions::new().write(true).open(&data).unwrap().set_len(300_000).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&data)
+        .unwrap()
+        .set_len(300_000)
+        .unwrap();
     let object = f.store.open_object(&at("k")).await.unwrap();
-    assert_eq!(read(&object, 0, 300_000).await.unwrap(), pattern(300_000, 0));
+    assert_eq!(
+        read(&object, 0, 300_000).await.unwrap(),
+        pattern(300_000, 0)
+    );
     assert!(read(&object, 0, 600_000).await.is_err());
     fs::remove_file(&data).unwrap();
     assert!(read(&object, 0, 10).await.is_err());
@@ -72,7 +92,10 @@ async fn data_of_a_part_that_is_gone_makes_no_object() {
             fs::remove_file(file.unwrap().path()).unwrap();
         }
     }
-    let refused = f.store.complete_upload(complete_of("k", &upload, &[&part])).await;
+    let refused = f
+        .store
+        .complete_upload(complete_of("k", &upload, &[&part]))
+        .await;
     assert_eq!(code(refused.unwrap_err()), "InvalidPart");
 }
 
@@ -84,7 +107,10 @@ async fn foreign_files_in_the_tree_are_let_be() {
     fs::write(folder.join(".DS_Store"), b"?").unwrap();
     fs::write(folder.join("k+o.bak"), b"?").unwrap();
     assert_eq!(keys(&f.store).await, ["a/k"]);
-    f.store.delete(&at("a/k"), Precondition::None).await.unwrap();
+    f.store
+        .delete(&at("a/k"), Precondition::None)
+        .await
+        .unwrap();
     assert_eq!(keys(&f.store).await, Vec::<String>::new());
     assert!(folder.join(".DS_Store").exists());
 }

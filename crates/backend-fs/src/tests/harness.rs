@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, StdError};
-use strongroom_backend::object::{ListItem, ListQuery, Location, ObjectHeaders, OpenObject, Stored};
+use strongroom_backend::object::{
+    ListItem, ListQuery, Location, ObjectHeaders, OpenObject, Stored,
+};
 use strongroom_backend::put::{Finish, FinishSlot, Precondition, Put};
 use strongroom_backend::upload::{CompleteUpload, NewPart, NewUpload, PartAttempt, UploadId};
 use tempfile::TempDir;
@@ -51,6 +53,17 @@ pub(super) fn random_options() -> Options {
     options
 }
 
+/// In memory where the system has a place for it: nothing here depends on a real disk.
+pub(super) fn temp_dir() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .unwrap()
+}
+
 pub(super) fn open(path: &Path, watch: Option<Arc<dyn Watch>>) -> Arc<Store> {
     let mut options = random_options();
     options.watch = watch;
@@ -65,7 +78,7 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = temp_dir();
         let store = open(dir.path(), None);
         store.create_bucket(BUCKET).await.unwrap();
         Self { store, dir }
@@ -86,7 +99,9 @@ pub(super) fn data_files(root: &Path) -> usize {
 
 /// Bytes that tell their place.
 pub(super) fn pattern(length: usize, seed: u8) -> Vec<u8> {
-    (0..length).map(|at| (at as u64 * 31 + (at as u64 >> 8) * 7).to_le_bytes()[0] ^ seed).collect()
+    (0..length)
+        .map(|at| (at as u64 * 31 + (at as u64 >> 8) * 7).to_le_bytes()[0] ^ seed)
+        .collect()
 }
 
 pub(super) fn at(key: &str) -> Location {
@@ -94,8 +109,10 @@ pub(super) fn at(key: &str) -> Location {
 }
 
 pub(super) fn chunked(bytes: &[u8], chunk: usize) -> StreamingBlob {
-    let chunks: Vec<Result<Bytes, std::io::Error>> =
-        bytes.chunks(chunk).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    let chunks: Vec<Result<Bytes, std::io::Error>> = bytes
+        .chunks(chunk)
+        .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+        .collect();
     StreamingBlob::wrap(futures::stream::iter(chunks))
 }
 
@@ -109,7 +126,10 @@ pub(super) fn failing(bytes: &[u8]) -> StreamingBlob {
 }
 
 pub(super) fn finished(etag: &str) -> FinishSlot {
-    FinishSlot::filled(Finish { etag: etag.to_owned(), ..Finish::default() })
+    FinishSlot::filled(Finish {
+        etag: etag.to_owned(),
+        ..Finish::default()
+    })
 }
 
 pub(super) fn put_of(key: &str, bytes: &[u8]) -> Put {
@@ -128,7 +148,11 @@ pub(super) async fn put(store: &Arc<Store>, key: &str, bytes: &[u8]) -> Stored {
     store.put(put_of(key, bytes)).await.unwrap()
 }
 
-pub(super) async fn read(object: &impl OpenObject, from: u64, to: u64) -> Result<Vec<u8>, StdError> {
+pub(super) async fn read(
+    object: &impl OpenObject,
+    from: u64,
+    to: u64,
+) -> Result<Vec<u8>, StdError> {
     let mut stream = object.read(from..to).await?;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -149,7 +173,11 @@ pub(super) fn code(error: StoreError) -> String {
 }
 
 pub(super) async fn keys(store: &Arc<Store>) -> Vec<String> {
-    let query = ListQuery { bucket: BUCKET.to_owned(), max: 1000, ..ListQuery::default() };
+    let query = ListQuery {
+        bucket: BUCKET.to_owned(),
+        max: 1000,
+        ..ListQuery::default()
+    };
     let page = store.list(&query).await.unwrap();
     assert!(!page.truncated);
     page.items
@@ -190,14 +218,24 @@ pub(super) async fn put_part(
     number: u32,
     bytes: &[u8],
 ) -> PartAttempt {
-    store.put_part(part_of(key, upload, number, bytes)).await.unwrap()
+    store
+        .put_part(part_of(key, upload, number, bytes))
+        .await
+        .unwrap()
 }
 
-pub(super) fn complete_of(key: &str, upload: &UploadId, attempts: &[&PartAttempt]) -> CompleteUpload {
+pub(super) fn complete_of(
+    key: &str,
+    upload: &UploadId,
+    attempts: &[&PartAttempt],
+) -> CompleteUpload {
     CompleteUpload {
         at: at(key),
         upload: upload.clone(),
-        attempts: attempts.iter().map(|attempt| attempt.attempt.clone()).collect(),
+        attempts: attempts
+            .iter()
+            .map(|attempt| attempt.attempt.clone())
+            .collect(),
         footer: Bytes::new(),
         envelope: None,
         etag: "whole-2".to_owned(),

@@ -26,9 +26,14 @@ fn model(keys: &BTreeSet<String>, query: &ListQuery) -> (Vec<String>, bool) {
         });
         let name = common.as_ref().unwrap_or(key);
         let is_after = query.after.as_ref().is_none_or(|after| {
-            name > after && common.as_ref().is_none_or(|common| !after.starts_with(common))
+            name > after
+                && common
+                    .as_ref()
+                    .is_none_or(|common| !after.starts_with(common))
         });
-        let row = common.as_ref().map_or_else(|| key.clone(), |common| format!("PRE {common}"));
+        let row = common
+            .as_ref()
+            .map_or_else(|| key.clone(), |common| format!("PRE {common}"));
         if is_after && rows.last() != Some(&row) {
             rows.push(row);
         }
@@ -39,11 +44,22 @@ fn model(keys: &BTreeSet<String>, query: &ListQuery) -> (Vec<String>, bool) {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec!["a", "b", "a!", "a0", "A", "/", "/", "é", "-", ".", "~"]);
-    let long = prop::sample::select(vec![("x", 137), ("x", 138), ("x", 140), ("x", 300), ("é", 60)])
-        .prop_map(|(text, times)| text.repeat(times));
-    prop::collection::vec(prop_oneof![12 => piece.prop_map(str::to_owned), 1 => long], 1..6)
-        .prop_map(|pieces| pieces.concat())
+    let piece = prop::sample::select(vec![
+        "a", "b", "a!", "a0", "A", "/", "/", "é", "-", ".", "~",
+    ]);
+    let long = prop::sample::select(vec![
+        ("x", 137),
+        ("x", 138),
+        ("x", 140),
+        ("x", 300),
+        ("é", 60),
+    ])
+    .prop_map(|(text, times)| text.repeat(times));
+    prop::collection::vec(
+        prop_oneof![12 => piece.prop_map(str::to_owned), 1 => long],
+        1..6,
+    )
+    .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
@@ -99,7 +115,11 @@ async fn a_folder_larger_than_a_run_is_listed_whole() {
         expected.push(key);
     }
     expected.sort();
-    let mut query = ListQuery { bucket: BUCKET.to_owned(), max: 900, ..ListQuery::default() };
+    let mut query = ListQuery {
+        bucket: BUCKET.to_owned(),
+        max: 900,
+        ..ListQuery::default()
+    };
     let mut paged = Vec::new();
     loop {
         let page = f.store.list(&query).await.unwrap();
@@ -119,14 +139,27 @@ async fn rows_tell_what_a_wrapper_needs() {
     new.envelope = Some(bytes::Bytes::from(vec![7; 8000]));
     new.headers.storage_class = Some("GLACIER".to_owned());
     let stored = f.store.put(new).await.unwrap();
-    let query = ListQuery { bucket: BUCKET.to_owned(), max: 1, ..ListQuery::default() };
+    let query = ListQuery {
+        bucket: BUCKET.to_owned(),
+        max: 1,
+        ..ListQuery::default()
+    };
     let page = f.store.list(&query).await.unwrap();
-    let [ListItem::Object(row)] = page.items.as_slice() else { panic!("{page:?}") };
+    let [ListItem::Object(row)] = page.items.as_slice() else {
+        panic!("{page:?}")
+    };
     assert_eq!((row.stored_length, row.etag.as_str()), (40_000, "etag-1"));
     assert_eq!(row.generation, stored.generation);
     assert_eq!(row.last_modified, stored.last_modified);
     assert_eq!(row.envelope.as_ref().map(bytes::Bytes::len), Some(8000));
     assert_eq!(row.storage_class.as_deref(), Some("GLACIER"));
-    let nowhere = ListQuery { bucket: "nowhere".to_owned(), max: 1, ..ListQuery::default() };
-    assert_eq!(code(f.store.list(&nowhere).await.unwrap_err()), "NoSuchBucket");
+    let nowhere = ListQuery {
+        bucket: "nowhere".to_owned(),
+        max: 1,
+        ..ListQuery::default()
+    };
+    assert_eq!(
+        code(f.store.list(&nowhere).await.unwrap_err()),
+        "NoSuchBucket"
+    );
 }

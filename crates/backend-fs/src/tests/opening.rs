@@ -11,7 +11,7 @@ fn refusal(path: &std::path::Path) -> String {
 
 #[tokio::test]
 async fn a_store_opens_again_as_it_was() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let path = dir.path().join("made/on/demand");
     {
         let store = open(&path, None);
@@ -23,7 +23,10 @@ async fn a_store_opens_again_as_it_was() {
     let store = open(&path, None);
     assert_eq!(get(&store, "k").await.unwrap(), pattern(100_000, 1));
     assert_eq!(fs::read_dir(path.join("tmp")).unwrap().count(), 0);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
 }
 
 #[tokio::test]
@@ -31,7 +34,10 @@ async fn a_second_server_is_told_that_another_one_is_there() {
     let f = Fixture::new().await;
     let said = refusal(f.dir.path());
     assert!(said.contains("is in use by another server"), "{said}");
-    assert!(said.contains(&*f.dir.path().canonicalize().unwrap().to_string_lossy()), "{said}");
+    assert!(
+        said.contains(&*f.dir.path().canonicalize().unwrap().to_string_lossy()),
+        "{said}"
+    );
     let path = f.dir.path().to_path_buf();
     drop(f.store);
     open(&path, None);
@@ -39,28 +45,39 @@ async fn a_second_server_is_told_that_another_one_is_there() {
 
 #[test]
 fn what_is_no_store_is_refused_in_words_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
     let said = refusal(dir.path());
-    assert!(said.contains("is not a store") && said.contains("holiday.jpg"), "{said}");
+    assert!(
+        said.contains("is not a store") && said.contains("holiday.jpg"),
+        "{said}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
     assert!(refusal(&dir.path().join("holiday.jpg")).contains("is not a directory"));
     assert!(refusal(&dir.path().join("holiday.jpg/below")).contains("is not a directory"));
 
-    let long = dir.path().join("x".repeat(250)).join("y".repeat(250)).join("z".repeat(100));
+    let long = dir
+        .path()
+        .join("x".repeat(250))
+        .join("y".repeat(250))
+        .join("z".repeat(100));
     assert!(refusal(&long).contains("name a shorter one"));
 }
 
 #[test]
 fn a_newer_store_is_refused_and_a_damaged_one_too() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     drop(open(dir.path(), None));
     let file = dir.path().join("strongroom.json");
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, says) in [
         ("\"format\": 1", "\"format\": 2", "newer release"),
-        ("\"features\": []", "\"features\": [\"versions\"]", "newer release"),
+        (
+            "\"features\": []",
+            "\"features\": [\"versions\"]",
+            "newer release",
+        ),
         ("strongroom local store", "something else", "damaged"),
         ("\"epoch\"", "\"epic\"", "damaged"),
         ("{", "", "damaged"),
@@ -79,7 +96,7 @@ fn a_newer_store_is_refused_and_a_damaged_one_too() {
 
 #[test]
 fn a_half_made_store_is_made_whole() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     drop(open(dir.path(), None));
     fs::remove_file(dir.path().join("strongroom.json")).unwrap();
     drop(open(dir.path(), None));
@@ -95,7 +112,7 @@ fn a_half_made_store_is_made_whole() {
 
 #[tokio::test]
 async fn empty_folders_that_a_copy_lost_are_made_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     {
         let store = open(dir.path(), None);
         store.create_bucket(BUCKET).await.unwrap();
@@ -115,7 +132,7 @@ fn a_directory_without_leave_is_refused_in_words() {
         eprintln!("skipped: root may read everything");
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
     assert!(refusal(dir.path()).contains("cannot be read and written"));
 }

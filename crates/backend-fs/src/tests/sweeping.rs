@@ -12,14 +12,40 @@ async fn only_what_nothing_refers_to_is_removed() {
     put(&f.store, "large", &pattern(100_000, 1)).await;
     let upload = begin_upload(&f.store, "u").await;
     put_part(&f.store, "u", &upload, 1, &pattern(50_000, 2)).await;
-    let garbage = f.dir.path().join("data/ab").join(format!("ab{}", "0".repeat(30)));
+    let garbage = f
+        .dir
+        .path()
+        .join("data/ab")
+        .join(format!("ab{}", "0".repeat(30)));
     fs::write(&garbage, b"left by a crash").unwrap();
     fs::write(garbage.with_extension("page"), b"this too").unwrap();
     fs::write(f.dir.path().join("data/ab/notes.txt"), b"not ours").unwrap();
-    fs::create_dir_all(f.dir.path().join("buckets").join(BUCKET).join("names/a+d/b+d")).unwrap();
+    fs::create_dir_all(
+        f.dir
+            .path()
+            .join("buckets")
+            .join(BUCKET)
+            .join("names/a+d/b+d"),
+    )
+    .unwrap();
     let report = f.store.sweep().await.unwrap();
-    assert_eq!(report, SweepReport { seen: 4, removed: 2, removed_bytes: 23, damaged: 0 });
-    assert!(!f.dir.path().join("buckets").join(BUCKET).join("names/a+d").exists());
+    assert_eq!(
+        report,
+        SweepReport {
+            seen: 4,
+            removed: 2,
+            removed_bytes: 23,
+            damaged: 0
+        }
+    );
+    assert!(
+        !f.dir
+            .path()
+            .join("buckets")
+            .join(BUCKET)
+            .join("names/a+d")
+            .exists()
+    );
     assert_eq!(get(&f.store, "large").await.unwrap(), pattern(100_000, 1));
     assert_eq!(f.data_files(), 3);
     assert_eq!(f.store.sweep().await.unwrap().removed, 0);
@@ -29,8 +55,19 @@ async fn only_what_nothing_refers_to_is_removed() {
 async fn with_a_damaged_root_nothing_is_removed() {
     let f = Fixture::new().await;
     put(&f.store, "large", &pattern(100_000, 1)).await;
-    fs::write(f.dir.path().join("buckets").join(BUCKET).join("names/k+o"), b"nonsense").unwrap();
-    fs::write(f.dir.path().join("data/ab").join(format!("ab{}", "0".repeat(30))), b"x").unwrap();
+    fs::write(
+        f.dir.path().join("buckets").join(BUCKET).join("names/k+o"),
+        b"nonsense",
+    )
+    .unwrap();
+    fs::write(
+        f.dir
+            .path()
+            .join("data/ab")
+            .join(format!("ab{}", "0".repeat(30))),
+        b"x",
+    )
+    .unwrap();
     let report = f.store.sweep().await.unwrap();
     assert_eq!((report.removed, report.damaged), (0, 1));
     assert_eq!(f.data_files(), 2);
@@ -38,12 +75,18 @@ async fn with_a_damaged_root_nothing_is_removed() {
 
 #[tokio::test]
 async fn young_files_are_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir();
     let mut options = random_options();
     options.sweep_grace = std::time::Duration::from_secs(3600);
     options.clock = Arc::new(std::time::SystemTime::now);
     let store = crate::store::Store::open(dir.path(), options).unwrap();
-    fs::write(dir.path().join("data/ab").join(format!("ab{}", "0".repeat(30))), b"x").unwrap();
+    fs::write(
+        dir.path()
+            .join("data/ab")
+            .join(format!("ab{}", "0".repeat(30))),
+        b"x",
+    )
+    .unwrap();
     assert_eq!(store.sweep().await.unwrap(), SweepReport::default());
 }
 
@@ -74,7 +117,10 @@ async fn sweeps_beside_all_other_work_lose_nothing() {
                     let key = format!("w{worker}/upload-{}", round % 4);
                     let upload = begin_upload(&store, &key).await;
                     let part = put_part(&store, &key, &upload, 1, &bytes).await;
-                    store.complete_upload(complete_of(&key, &upload, &[&part])).await.unwrap();
+                    store
+                        .complete_upload(complete_of(&key, &upload, &[&part]))
+                        .await
+                        .unwrap();
                     assert_eq!(get(&store, &key).await.unwrap(), bytes);
                 }
             })
