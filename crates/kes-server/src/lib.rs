@@ -34,6 +34,7 @@ mod serve;
 mod server;
 mod state;
 mod stored_key;
+mod stream;
 pub mod surroundings;
 
 pub use banner::{BannerFacts, banner};

@@ -1,12 +1,19 @@
 //! Answers, as the handlers give them and as they go out.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use strongroom_kes_api::body::{JSON, ToJson};
+use strongroom_kes_api::body::{JSON, NDJSON, ToJson};
 use strongroom_kes_api::{KesError, path};
 use zeroize::Zeroizing;
+
+use crate::stream::Lines;
 
 const NOSNIFF: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-content-type-options"),
@@ -26,9 +33,49 @@ pub(crate) enum Reply {
         content_type: &'static str,
         text: String,
     },
+    /// 200 with a stream of JSON lines.
+    Lines(Lines),
 }
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<AnswerBody>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
+    /// All at once.
+    Whole(Full<Bytes>),
+    /// As it comes.
+    Lines(Lines),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Lines(lines) => Pin::new(lines).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Lines(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Lines(_) => SizeHint::default(),
+        }
+    }
+}
 
 impl Reply {
     pub(crate) fn json(body: &impl ToJson) -> Self {
@@ -37,7 +84,14 @@ impl Reply {
 
     pub(crate) fn into_answer(self) -> Answer {
         match self {
-            Self::Empty => Answer::default(),
+            Self::Empty => Answer::new(AnswerBody::Whole(Full::default())),
+            Self::Lines(lines) => {
+                let mut answer = Answer::new(AnswerBody::Lines(lines));
+                answer
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
+                answer
+            }
             // The body stays in a buffer that is wiped after it was sent.
             Self::Json(body) => answer(StatusCode::OK, JSON, Bytes::from_owner(body)),
             Self::Text { content_type, text } => answer(StatusCode::OK, content_type, text.into()),
@@ -46,7 +100,7 @@ impl Reply {
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Answer::new(Full::new(body));
+    let mut answer = Answer::new(AnswerBody::Whole(Full::new(body)));
     *answer.status_mut() = status;
     answer
         .headers_mut()

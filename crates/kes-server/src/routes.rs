@@ -54,6 +54,8 @@ pub(crate) enum Handler {
     IdentityDescribe,
     IdentityList,
     SelfDescribe,
+    LogError,
+    LogAudit,
 }
 
 const SHORT: Duration = Duration::from_secs(10);
@@ -79,7 +81,7 @@ const fn row(
 }
 
 /// Every route that is served.
-pub(crate) const ROUTES: [Route; 21] = [
+pub(crate) const ROUTES: [Route; 23] = [
     row("GET", path::VERSION, Auth::None, 0, SHORT, Handler::Version),
     row("GET", path::READY, Auth::Policy, 0, NORMAL, Handler::Ready),
     row(
@@ -227,6 +229,22 @@ pub(crate) const ROUTES: [Route; 21] = [
         0,
         NORMAL,
         Handler::SelfDescribe,
+    ),
+    row(
+        "GET",
+        path::LOG_ERROR,
+        Auth::Policy,
+        0,
+        Duration::ZERO,
+        Handler::LogError,
+    ),
+    row(
+        "GET",
+        path::LOG_AUDIT,
+        Auth::Policy,
+        0,
+        Duration::ZERO,
+        Handler::LogAudit,
     ),
 ];
 

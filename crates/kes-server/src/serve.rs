@@ -158,22 +158,22 @@ impl Inner {
     }
 
     fn audit(&self, state: &State, request: RequestInfo, status: u16, started: Duration) {
-        if state.config.log.audit > Level::INFO {
-            return;
-        }
         let clock = &self.surroundings.clock;
         let duration = clock.elapsed().saturating_sub(started);
-        let received = clock
-            .now()
-            .checked_sub(jiff::SignedDuration::try_from(duration).unwrap_or_default());
-        let time = received.unwrap_or_else(|_| clock.now());
-        self.metrics.audit_events.fetch_add(1, Ordering::Relaxed);
-        self.surroundings.log.audit(&AuditRecord {
+        let ago = jiff::SignedDuration::try_from(duration).unwrap_or_default();
+        let time = clock.now().checked_sub(ago).unwrap_or_else(|_| clock.now());
+        let record = AuditRecord {
             time,
             request,
             status,
             duration,
-        });
+        };
+        self.metrics.audit_events.fetch_add(1, Ordering::Relaxed);
+        self.audit_stream.send(|| record.json_line());
+        // The level governs the process log; who reads the stream wants it.
+        if Level::INFO >= state.config.log.audit {
+            self.surroundings.log.audit(&record);
+        }
     }
 
     pub(crate) fn log_error(
@@ -183,17 +183,17 @@ impl Inner {
         message: String,
         request: Option<RequestInfo>,
     ) {
-        if level < state.config.log.error {
-            return;
-        }
-        self.metrics.error_events.fetch_add(1, Ordering::Relaxed);
-        let time = self.surroundings.clock.now();
-        self.surroundings.log.error(&ErrorRecord {
-            time,
+        let record = ErrorRecord {
+            time: self.surroundings.clock.now(),
             level,
             message,
             request,
-        });
+        };
+        self.metrics.error_events.fetch_add(1, Ordering::Relaxed);
+        self.error_stream.send(|| record.json_line());
+        if level >= state.config.log.error {
+            self.surroundings.log.error(&record);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::reply::Answer;
 use crate::state::State;
 use crate::stored_key::Key;
+use crate::stream::LineStream;
 use crate::surroundings::{NoEntropy, Surroundings};
 
 /// How often keys that have ended are wiped from memory.
@@ -42,6 +43,8 @@ pub struct KesServer(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) state: ArcSwap<State>,
     pub(crate) metrics: Metrics,
+    pub(crate) error_stream: LineStream,
+    pub(crate) audit_stream: LineStream,
     pub(crate) surroundings: Surroundings,
     pub(crate) started: Duration,
     tls: Tls,
@@ -104,6 +107,8 @@ impl KesServer {
         Ok(Self(Arc::new(Inner {
             state,
             metrics,
+            error_stream: LineStream::default(),
+            audit_stream: LineStream::default(),
             surroundings,
             started,
             tls,
@@ -151,6 +156,9 @@ impl KesServer {
             .tls
             .replace(&material.certificate, &material.client_auth)?;
         inner.state.store(Arc::new(state));
+        // Who may still listen comes back and is judged by the new policies.
+        inner.error_stream.cut();
+        inner.audit_stream.cut();
         Ok(())
     }
 

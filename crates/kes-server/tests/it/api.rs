@@ -216,6 +216,55 @@ async fn every_request_that_reached_authentication_is_audited() {
 }
 
 #[tokio::test]
+async fn lesson_52_log_streams_send_their_headers_at_once_and_a_line_for_each_record() {
+    let f = Fixture::start_with(|text| text.replace("  audit: on", "  audit: off")).await;
+    let mut audit = f.connect(&Who::named("auditor")).await.unwrap();
+    let head = audit
+        .request("GET", "/v1/log/audit", &[], None)
+        .await
+        .unwrap();
+    assert_eq!(head.status, 200);
+    assert_eq!(head.header("content-type"), Some("application/x-ndjson"));
+    let own = audit.line().await.unwrap();
+    assert!(own.contains("\"path\":\"/v1/log/audit\""), "{own}");
+    f.post(&Who::named("nobody"), "/v1/key/create/app-a", "")
+        .await;
+    let line: serde_json::Value = serde_json::from_str(&audit.line().await.unwrap()).unwrap();
+    assert_eq!(line["response"]["code"], 403);
+    assert_eq!(line["request"]["ip"], "127.0.0.1");
+    assert_eq!(line["request"]["path"], "/v1/key/create/app-a");
+    assert!(
+        f.records.audit.lock().unwrap().is_empty(),
+        "the process log is off, the stream is not"
+    );
+
+    let mut errors = f.connect(&Who::named("auditor")).await.unwrap();
+    errors
+        .request("GET", "/v1/log/error", &[], None)
+        .await
+        .unwrap();
+    std::fs::write(f.keys.join("broken"), "").unwrap();
+    f.get(&Who::root(), "/v1/key/describe/broken").await;
+    let line: serde_json::Value = serde_json::from_str(&errors.line().await.unwrap()).unwrap();
+    let message = line["message"].as_str().unwrap();
+    assert!(
+        message.contains("level=ERROR") && message.contains("'broken'"),
+        "{message}"
+    );
+    assert!(!message.contains('\n'));
+
+    f.server
+        .reload(f.server.config(), f.server.store())
+        .await
+        .unwrap();
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(5), errors.line()).await;
+    assert!(
+        !rest.unwrap().is_ok_and(|line| !line.is_empty()),
+        "a reload ends the stream"
+    );
+}
+
+#[tokio::test]
 async fn an_admin_that_is_no_hash_is_nobody() {
     let admin = "2a7c5badadeab361c98472146beed2d5e7c058e4d32ee66d0b76a701234dd1b3";
     let f = Fixture::start_with(|text| {

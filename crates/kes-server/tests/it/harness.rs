@@ -295,6 +295,27 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Reads one line of a chunked body.
+    pub(crate) async fn line(&mut self) -> std::io::Result<String> {
+        let size = self.text_line().await?;
+        let size = usize::from_str_radix(&size, 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        self.0.read_exact(&mut chunk).await?;
+        chunk.truncate(size);
+        Ok(String::from_utf8(chunk).unwrap())
+    }
+
+    async fn text_line(&mut self) -> std::io::Result<String> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(self.0.read_u8().await?);
+        }
+        line.truncate(line.len() - 2);
+        Ok(String::from_utf8(line).unwrap())
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

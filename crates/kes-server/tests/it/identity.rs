@@ -139,9 +139,8 @@ async fn with_auth_on_only_certificates_of_the_authority_connect() {
     .await;
     assert_eq!(f.get(&Who::app(), "/v1/status").await.status, 200);
     let (stranger, _) = self_signed("stranger", |_| {});
-    let mut connection = match f.connect(&stranger).await {
-        Err(_) => return,
-        Ok(connection) => connection,
+    let Ok(mut connection) = f.connect(&stranger).await else {
+        return;
     };
     assert!(
         connection

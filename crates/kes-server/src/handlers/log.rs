@@ -1,0 +1,14 @@
+//! Log streams.
+
+use strongroom_kes_api::KesError;
+
+use crate::reply::Reply;
+use crate::stream::LineStream;
+
+/// The headers go out at once, the lines as they come, for as long as the client listens.
+pub(crate) fn stream(stream: &LineStream) -> Result<Reply, KesError> {
+    let lines = stream.subscribe();
+    lines
+        .map(Reply::Lines)
+        .ok_or_else(|| KesError::new(503, "too many clients read this log"))
+}
