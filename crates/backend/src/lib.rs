@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! The seam between an S3 that encrypts and an S3 that stores.
 //!
-//! A [`Backend`] is an [`S3`](s3s::S3) plus what an encrypting wrapper must be able to ask, typed, so that
+//! A [`Backend`] is an [`S3`] plus what an encrypting wrapper must be able to ask, typed, so that
 //! nothing can be ignored silently: an object opened at one [`Generation`], a body whose ETag is told only
 //! at its end, listings that carry envelopes, an envelope replaced by compare-and-swap, uploads whose
 //! parts are chosen by attempt, and records for the wrapper's own state. A backend never looks inside an

@@ -176,9 +176,8 @@ pub struct ListQuery {
     pub prefix: String,
     /// Keys that share prefix ‖ … ‖ delimiter are rolled up into one common prefix.
     pub delimiter: Option<String>,
-    /// Only keys and common prefixes greater than this (bytewise). Where it is itself, or lies under, a
-    /// common prefix of this listing, that whole prefix has been told already and is skipped
-    /// if it equals the start; otherwise S3's rule: `marker` inside a prefix skips that prefix.
+    /// Only keys and common prefixes greater than this (bytewise). A common prefix that equals it or that it
+    /// lies in counts as told already, and is skipped with all keys below.
     pub after: Option<String>,
     /// Most keys and common prefixes together; 0 to 1,000.
     pub max: usize,
