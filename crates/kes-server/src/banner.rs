@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use strongroom_kes_api::AdminIdentity;
 
 use crate::config::Config;
-use crate::log::Level;
 
 /// The lines that depend on the program.
 #[derive(Debug, Clone)]
@@ -62,21 +61,8 @@ pub fn banner(config: &Config, listening: SocketAddr, facts: &BannerFacts<'_>) -
         AdminIdentity::Identity(identity) => line("Admin", &identity.to_string()),
         AdminIdentity::Disabled(_) => line("Admin", "<disabled>"),
     }
-    let off_or = |level: Level| {
-        if level == Level::OFF {
-            "OFF".to_owned()
-        } else {
-            level.to_string()
-        }
-    };
-    line(
-        "Logs",
-        &format!("error=stderr level={}", off_or(config.log.error)),
-    );
-    line(
-        "",
-        &format!("audit=stdout level={}", off_or(config.log.audit)),
-    );
+    line("Logs", &format!("error=stderr level={}", config.log.error));
+    line("", &format!("audit=stdout level={}", config.log.audit));
     if facts.is_memory_locked {
         line("MLock", "enabled");
     }
@@ -94,4 +80,47 @@ fn addresses(listening: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
         .map(|ip| SocketAddr::new(*ip, listening.port()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_is_the_one_that_operators_know() {
+        let text = "admin: {identity: disabled}\ntls: {key: k, cert: c}\nlog: {audit: off}\nkeystore: {fs: {path: /keys}}\n";
+        let (config, _) = Config::parse(text, &|_| None).unwrap();
+        let facts = BannerFacts {
+            version: "2026-01-01T00-00-00Z",
+            runtime: "rustc 1.95 linux/amd64",
+            license: "Apache-2.0",
+            copyright: "the Strongroom authors",
+            docs: "https://example.org",
+            keystore: "Filesystem: /keys",
+            interfaces: &[[127, 0, 0, 1].into(), [10, 0, 0, 7].into()],
+            api_key: None,
+            is_memory_locked: true,
+            last_line: "Server is up and running...",
+        };
+        let expected = "\
+Version     2026-01-01T00-00-00Z
+Runtime     rustc 1.95 linux/amd64
+License     Apache-2.0
+Copyright   the Strongroom authors
+
+KMS         Filesystem: /keys
+API         · https://127.0.0.1:7373
+            · https://10.0.0.7:7373
+
+Docs        https://example.org
+
+Admin       <disabled>
+Logs        error=stderr level=INFO
+            audit=stdout level=OFF
+MLock       enabled
+
+=> Server is up and running...
+";
+        assert_eq!(banner(&config, config.address, &facts), expected);
+    }
 }

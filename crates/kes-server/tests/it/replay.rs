@@ -428,6 +428,10 @@ fn compare(request: &Request, answer: &Answer, response: &Value) {
         response["headers"]["content-type"].as_str(),
         "{what}"
     );
+    assert!(
+        answer.header("content-length").is_some(),
+        "{what}: {answer:?}"
+    );
     let body = response["body"].as_str().unwrap_or("");
     match serde_json::from_str::<Value>(body) {
         Err(_) => assert_eq!(answer.body, body, "{what}"),
