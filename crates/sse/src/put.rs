@@ -212,24 +212,20 @@ impl<B: Backend> Sse<B> {
         let plain_length = expected.length;
         let wants_md5 = sealing.envelope.etag_key().is_some();
         let finish = FinishSlot::new();
-        let body = self.whole_body(
-            VerifiedBody::new(body, expected, wants_md5),
-            plain_length,
-            &at,
-            &sealing,
-            &finish,
-        )?;
+        let plain = VerifiedBody::new(body, expected, wants_md5);
+        let digests = plain.digests_handle();
+        let body = self.whole_body(plain, plain_length, &at, &sealing, &finish)?;
         let put = Put {
             at: at.clone(),
             headers,
             body,
             stored_length: sealing.envelope.stored_length(),
             envelope: Some(sealing.envelope.encode().into()),
-            finish: finish.clone(),
+            finish,
             precondition,
         };
         let stored = self.inner.put(put).await?;
-        let checksum = finish.get().and_then(|finish| finish.checksum.clone());
+        let checksum = digests.get().and_then(|digests| digests.checksum.clone());
         self.written(stored, &at, sealing, checksum)
     }
 
@@ -315,9 +311,10 @@ impl<B: Backend> Sse<B> {
             let etag = etags::stored(&envelope, visible, &path(&at), &keys);
             Ok(Ending {
                 footer: footer_key.seal(&manifest, footer_nonce),
+                // A checksum tells of the bytes: it lies in the footer and nowhere else.
                 finish: Finish {
                     etag: etag.to_string(),
-                    checksum: digests.checksum.clone(),
+                    checksum: None,
                     record: Bytes::new(),
                 },
             })

@@ -161,11 +161,13 @@ impl<B: Backend> Sse<B> {
         };
         let same_upload = seen.stat().upload_id.as_deref() == Some(id.0.as_str());
         let listed = complete::listed(input)?;
+        let numbers = seen.stat().parts.iter().map(|part| part.number);
+        let same_numbers = numbers.eq(listed.iter().map(|part| part.number));
         let same_list = etag_of(&listed).is_some_and(|etag| {
             let stored = etags::stored(envelope, etag, &path(at), &self.keys);
             stored.to_string() == seen.stat().etag || !self.inner.capabilities().chosen_etags
         });
-        Ok((same_upload && same_list).then(|| Done {
+        Ok((same_upload && same_numbers && same_list).then(|| Done {
             etag: seen.etag.clone(),
             version_id: seen.stat().version_id.clone(),
             checksum: None,
