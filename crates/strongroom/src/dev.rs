@@ -68,8 +68,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let objects = tokio::spawn(server::serve_until(s3, Some(tls), objects.service, stopped));
 
     folder.write_env(s3_address, kes_address)?;
-    print::welcome(&folder, s3_address, kes_address);
     let mut signals = signals::listen();
+    print::welcome(&folder, s3_address, kes_address);
     signals.stop().await;
     stop.begin();
     let drained = async { tokio::join!(objects, keys) };
@@ -83,15 +83,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
 /// The address asked for; else the usual port, or a free one where that is taken.
 async fn bind(asked: Option<SocketAddr>, usual: u16) -> Result<TcpListener> {
     if let Some(address) = asked {
-        return Ok(strongroom_transport::bind(address).await?);
+        return server::bind(address).await;
     }
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match strongroom_transport::bind(loopback(usual)).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.source.kind() == std::io::ErrorKind::AddrInUse => {
-            Ok(strongroom_transport::bind(loopback(0)).await?)
+            server::bind(loopback(0)).await
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(anyhow::anyhow!("{error}")),
     }
 }
 

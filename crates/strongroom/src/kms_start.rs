@@ -36,9 +36,8 @@ pub(crate) async fn ready(kms: &dyn Kms, timeout: Duration, store: Store) -> Res
     let mut pause = PAUSE_MIN;
     let mut created = false;
     loop {
-        let error = match kms.new_data_key(None, NO_CONTEXT).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = kms.new_data_key(None, NO_CONTEXT).await else {
+            return Ok(());
         };
         match error {
             KmsError::KeyNotFound { key } if store == Store::Used => bail!(

@@ -1,9 +1,10 @@
 //! `strongroom server`: from a configuration to a server that is asked to end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use strongroom_sse::KeyWindows;
 use strongroom_transport::{ClientAuth, Identity, Limits, Tls, shutdown};
 use tokio::net::TcpListener;
@@ -12,7 +13,7 @@ use crate::assemble::{self, ObjectServer};
 use crate::cli::ServerArgs;
 use crate::config::{Config, Environment};
 use crate::http::ObjectService;
-use crate::signals::{self, Signal};
+use crate::signals::{self, Signal, Signals};
 
 /// How long running requests may take after the server was asked to end: a large part on a slow line.
 const DRAIN_GRACE: Duration = Duration::from_secs(20);
@@ -28,7 +29,7 @@ pub(crate) async fn run(args: ServerArgs, env: &Environment) -> Result<()> {
     }
     let tls = certificates.tls()?;
     // Bound before anything is touched, so that a second server on the same port harms nothing.
-    let listener = strongroom_transport::bind(args.address).await?;
+    let listener = bind(args.address).await?;
     let settings = assemble::Settings {
         path: args.path,
         compat_etags: !args.no_compat,
@@ -36,11 +37,21 @@ pub(crate) async fn run(args: ServerArgs, env: &Environment) -> Result<()> {
         windows: KeyWindows::default(),
     };
     let server = assemble::object_server(config, settings).await?;
+    // Before anybody is told that there is something to stop.
+    let signals = signals::listen();
     if !args.quiet {
         tell(&listener, tls.is_some())?;
     }
-    serve(listener, tls, &certificates, server).await;
+    serve(listener, tls, &certificates, server, signals).await;
     Ok(())
+}
+
+/// Listens, or says in one sentence why not.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    // The sentence has the cause in it.
+    strongroom_transport::bind(address)
+        .await
+        .map_err(|error| anyhow!("{error}"))
 }
 
 /// Serves until a signal asks to end; SIGHUP reads certificates again.
@@ -49,11 +60,11 @@ async fn serve(
     tls: Option<Tls>,
     certificates: &Certificates,
     server: ObjectServer,
+    mut signals: Signals,
 ) {
     let (stop, stopped) = shutdown();
     let serving = serve_until(listener, tls.clone(), server.service.clone(), stopped);
     let serving = tokio::spawn(serving);
-    let mut signals = signals::listen();
     loop {
         let signal = tokio::time::timeout(RELOAD_EVERY, signals.recv()).await;
         match signal {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, getrlimit};
 use strongroom_kes_api::{AdminIdentity, ApiKey};
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::logging::Streams;
 use super::{COPYRIGHT, surroundings};
 use crate::cli::KesServerArgs;
-use crate::signals::{self, Signal};
+use crate::signals::{self, Signal, Signals};
 use crate::{harden, logs, random};
 
 const DOCS: &str = "https://github.com/strongroom/strongroom/tree/main/docs";
@@ -45,7 +45,7 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
         config.address = address;
     }
 
-    let listener = strongroom_transport::bind(config.address).await?;
+    let listener = crate::server::bind(config.address).await?;
     let listening = listener.local_addr()?;
     let store = open_keystore(&config)
         .await
@@ -61,13 +61,14 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
         is_memory_locked: lock_memory(),
         quiet: args.quiet,
     };
+    let signals = signals::listen();
     facts.show(&server, UP);
     let (stop, stopped) = shutdown();
     let running = {
         let server = server.clone();
         tokio::spawn(async move { server.run(listener, stopped).await })
     };
-    until_stopped(&args, &server, &facts).await;
+    until_stopped(&args, &server, &facts, signals).await;
     stop.begin();
     let _ = running.await;
     drop(server);
@@ -78,8 +79,12 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
     Ok(())
 }
 
-async fn until_stopped(args: &KesServerArgs, server: &KesServer, facts: &Facts<'_>) {
-    let mut signals = signals::listen();
+async fn until_stopped(
+    args: &KesServerArgs,
+    server: &KesServer,
+    facts: &Facts<'_>,
+    mut signals: Signals,
+) {
     loop {
         match tokio::time::timeout(RELOAD_EVERY, signals.recv()).await {
             Ok(Some(Signal::Stop) | None) => return,
@@ -126,7 +131,8 @@ fn read(args: &KesServerArgs) -> Result<Config> {
     };
     let text = read_text(path)?;
     let (mut config, warnings) = Config::parse(&text, &|name| std::env::var(name).ok())
-        .with_context(|| path.display().to_string())?;
+        // The sentence has its cause in it.
+        .map_err(|error| anyhow!("{}: {error}", path.display()))?;
     if let (true, Some(warning)) = (args.strict, warnings.first()) {
         bail!("{}: {warning}", path.display());
     }
