@@ -3,3 +3,4 @@
 
 pub mod dare;
 pub mod envelope;
+pub mod store;

@@ -73,10 +73,10 @@ pub(crate) async fn land(
             return Err(StoreError::Length { have: total, says });
         }
         begun.push(chunk);
-        if writer.is_none() && begun.bytes > inline_max {
-            if let Some(admit) = admit.take() {
-                writer = Some(Writer::create(store, announced, admit).await?);
-            }
+        if begun.bytes > inline_max
+            && let Some(admit) = admit.take()
+        {
+            writer = Some(Writer::create(store, announced, admit).await?);
         }
         if let Some(writer) = writer.as_mut().filter(|_| begun.bytes >= BATCH_BYTES) {
             writer.write(begun.take()).await?;

@@ -18,6 +18,10 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// One change of the disk.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "only the tests' disks look at what changes")
+)]
 pub(crate) enum Change<'a> {
     CreateFile(&'a Path),
     MakeFolder(&'a Path),

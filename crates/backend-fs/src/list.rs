@@ -15,6 +15,7 @@ use crate::walk::{Child, Start, Walk, holds_an_object};
 
 /// Bytes read of a root at first: the head of nearly all.
 const HEAD_READ_BYTES: usize = 4096;
+const _: () = assert!(BEGIN_BYTES <= HEAD_READ_BYTES);
 
 impl Store {
     pub(crate) async fn list(self: &Arc<Self>, query: &ListQuery) -> Result<ListPage, StoreError> {
@@ -106,7 +107,6 @@ pub(crate) fn read_summary(path: &Path) -> Result<Option<Summary>, StoreError> {
     read_more(&file, path, &mut bytes, HEAD_READ_BYTES)?;
     let damaged = |why: FormatError| StoreError::damaged(path, why);
     let begin = Begin::read(Kind::Root, &bytes).map_err(damaged)?;
-    debug_assert!(BEGIN_BYTES <= HEAD_READ_BYTES);
     read_more(&file, path, &mut bytes, begin.bytes_to_head_end())?;
     Summary::decode(begin, &bytes).map(Some).map_err(damaged)
 }

@@ -121,11 +121,11 @@ proptest! {
 
     #[test]
     fn a_name_that_parses_is_the_one_we_write(name in "[a-zA-Z0-9%^+./ -]{0,12}\\+[odc]") {
-        if let Some((piece, kind)) = parse_name(&name) {
-            if let Ok(piece) = String::from_utf8(piece) {
-                let key = match kind { NameKind::Folder => piece + "/x", _ => piece };
-                prop_assert_eq!(&components(&key)[0], &name);
-            }
+        if let Some((piece, kind)) = parse_name(&name)
+            && let Ok(piece) = String::from_utf8(piece)
+        {
+            let key = match kind { NameKind::Folder => piece + "/x", _ => piece };
+            prop_assert_eq!(&components(&key)[0], &name);
         }
     }
 }
