@@ -71,7 +71,7 @@ class Boto3:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {o["Key"]: o["Size"] for page in pages for o in page.get("Contents", [])}
 
-    def delete(self, bucket, key):
+    def delete(self, bucket, key, scheme):
         self.s3.delete_object(Bucket=bucket, Key=key)
 
 
@@ -142,7 +142,7 @@ class AwsCli:
         listed = json.loads(out or b"{}")
         return {o["Key"]: o["Size"] for o in listed.get("Contents", [])}
 
-    def delete(self, bucket, key):
+    def delete(self, bucket, key, scheme):
         self.aws("s3", "rm", "--only-show-errors", f"s3://{bucket}/{key}")
 
 
@@ -191,7 +191,7 @@ class MinioPy:
     def list(self, bucket):
         return {o.object_name: o.size for o in self.client.list_objects(bucket, recursive=True)}
 
-    def delete(self, bucket, key):
+    def delete(self, bucket, key, scheme):
         self.client.remove_object(bucket, key)
 
 
@@ -245,10 +245,10 @@ class Rclone:
         self.rclone("copyto", f"r:{bucket}/{key}", f"r:{bucket}/{to}", scheme=scheme)
 
     def list(self, bucket):
-        return {o["Path"]: o["Size"] for o in json.loads(self.rclone("lsjson", "-R", f"r:{bucket}"))}
+        return {o["Path"]: o["Size"] for o in json.loads(self.rclone("lsjson", "-R", "--files-only", f"r:{bucket}"))}
 
-    def delete(self, bucket, key):
-        self.rclone("deletefile", f"r:{bucket}/{key}")
+    def delete(self, bucket, key, scheme):
+        self.rclone("deletefile", f"r:{bucket}/{key}", scheme=scheme)  # rclone looks before it deletes
 
 
 CLIENTS = [Boto3, AwsCli, MinioPy, Rclone]

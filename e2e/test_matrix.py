@@ -51,8 +51,8 @@ def test_round_trip(client, scheme, size, object_server, s3, bucket):
     if size >= len(marker):
         assert object_server.stored_bytes_contain(marker) == (scheme == "plain")
 
-    client.delete(bucket, key)
-    client.delete(bucket, "copy")
+    client.delete(bucket, key, scheme)
+    client.delete(bucket, "copy", scheme)
     assert client.list(bucket) == {}
 
 

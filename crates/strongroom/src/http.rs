@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_TYPE, EXPECT, HeaderValue, SERVER};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use s3s::Body;
@@ -96,8 +96,14 @@ impl Service<Request<Incoming>> for ObjectService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let service = self.clone();
+        let is_head = request.method() == Method::HEAD;
         Box::pin(async move {
             let mut response = service.answer(request).await;
+            if is_head {
+                // An error of the protocol layer has a body, which HTTP/2 would send: a protocol error for
+                // Go's clients (RFC 9110, 9.3.2).
+                *response.body_mut() = Body::empty();
+            }
             response
                 .headers_mut()
                 .insert(SERVER, HeaderValue::from_static("Strongroom"));
