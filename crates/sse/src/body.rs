@@ -8,4 +8,8 @@ pub(crate) mod open;
 pub(crate) mod seal;
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "test data and its lengths are small"
+)]
 mod tests;

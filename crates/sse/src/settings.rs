@@ -111,10 +111,7 @@ impl Settings {
 
     async fn read(&self, bucket: &str, inner: &impl Backend, keys: &Keys) -> S3Result<Found> {
         let name = record_name(bucket)?;
-        let stored = inner
-            .read_record(&name)
-            .await
-            .map_err(|e| error::state(WHAT, e))?;
+        let stored = inner.read_record(&name).await?;
         let seen = self
             .lock()
             .buckets

@@ -63,7 +63,7 @@ fn told(result: S3Result<Intent>) -> String {
 
 #[test]
 fn headers_decide_and_wrong_ones_are_told() {
-    let table: [(Option<&str>, Option<&str>, Option<&str>, &str); 16] = [
+    let table = [
         (None, None, None, "plain"),
         (Some("AES256"), None, None, "s3"),
         (Some("aws:kms"), None, None, "kms - {}"),

@@ -152,9 +152,8 @@ impl<B: Backend> Sse<B> {
         at: &Location,
         id: &UploadId,
     ) -> S3Result<Option<Done>> {
-        let seen = match self.look(at).await {
-            Ok(seen) => seen,
-            Err(_) => return Ok(None),
+        let Ok(seen) = self.look(at).await else {
+            return Ok(None);
         };
         let Some(envelope) = &seen.envelope else {
             return Ok(None);

@@ -1,7 +1,9 @@
 //! `Sse` over a local store, tested from outside.
 #![expect(
+    clippy::unwrap_used,
     clippy::cast_possible_truncation,
-    reason = "test data is made of the low bytes of counters"
+    clippy::type_complexity,
+    reason = "helpers of tests: they fail by panicking, make data of the low bytes of counters, and hold tables"
 )]
 
 mod contract;
