@@ -202,7 +202,8 @@ fn customer_headers_are_checked_in_s3s_order() {
             ..Asked::default()
         }
     };
-    let table: [(fn(&mut CustomerHeaders), &str); 9] = [
+    type Change = fn(&mut CustomerHeaders);
+    let table: [(Change, &str); 9] = [
         (|_| {}, ""),
         (|h| h.algorithm = None, "valid encryption algorithm"),
         (

@@ -208,7 +208,7 @@ async fn damage_after_the_first_bytes_ends_the_stream_in_an_error() {
 }
 
 #[tokio::test]
-async fn an_envelope_that_was_stripped_leaves_ciphertext_and_never_the_plaintext() {
+async fn an_envelope_that_cannot_be_read_is_never_taken_for_none() {
     let server = Server::new().await;
     server.put("key", &noise(1000), How::S3).await.unwrap();
     let at = Location::new(BUCKET, "key");
