@@ -100,7 +100,10 @@ pub(crate) async fn object_server(config: Config, settings: Settings) -> Result<
     s3.set_host(config.hosts);
     let limits = protocol_limits(settings.accept_signature_v2);
     s3.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
-    let service = ObjectService::new(s3.build(), Arc::new(Health::new(kms)));
+    let mut run = [0; 8];
+    random::fill(&mut run).map_err(anyhow::Error::msg)?;
+    let run = u64::from_ne_bytes(run);
+    let service = ObjectService::new(s3.build(), Arc::new(Health::new(kms)), run);
     Ok(ObjectServer { service, kes })
 }
 

@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::header::{CONTENT_TYPE, EXPECT, HeaderValue, SERVER};
+use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, SERVER};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -23,19 +24,53 @@ use strongroom_transport::Peer;
 pub(crate) use self::health::Health;
 use self::remainder::Remainder;
 
+/// The header by which S3 tells a request's name.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
 /// Answers requests of one connection.
 #[derive(Clone)]
 pub(crate) struct ObjectService {
     s3: S3Service,
     health: Arc<Health>,
+    request_ids: Arc<RequestIds>,
+}
+
+/// Names that tell requests apart, in the log and in what a client shows to whom it asks for help.
+struct RequestIds {
+    /// Random, so that two runs do not repeat each other.
+    first: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    /// Spreads counted numbers over all of them: odd, so that none repeats; near 2^64 divided by the golden ratio, so that neighbours
+    /// look different.
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!(
+            "{:016X}",
+            self.first.wrapping_add(count.wrapping_mul(Self::STEP))
+        )
+    }
 }
 
 impl ObjectService {
-    pub(crate) const fn new(s3: S3Service, health: Arc<Health>) -> Self {
-        Self { s3, health }
+    /// `run` tells this run of the server from others.
+    pub(crate) fn new(s3: S3Service, health: Arc<Health>, run: u64) -> Self {
+        let request_ids = Arc::new(RequestIds {
+            first: run,
+            count: AtomicU64::new(0),
+        });
+        Self {
+            s3,
+            health,
+            request_ids,
+        }
     }
 
-    async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, mut request: Request<Incoming>, request_id: &str) -> Response<Body> {
         if let Some(response) = self
             .health
             .answer(request.method(), request.uri().path())
@@ -70,7 +105,7 @@ impl ObjectService {
         let response = match self.s3.call(request).await {
             Ok(response) => response,
             Err(error) => {
-                tracing::error!(%method, path, ?error, "a request could not be answered");
+                tracing::error!(request_id, %method, path, ?error, "a request could not be answered");
                 return refused(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "InternalError",
@@ -81,9 +116,9 @@ impl ObjectService {
         let status = response.status().as_u16();
         let ms = started.elapsed().as_millis();
         if response.status().is_server_error() {
-            tracing::warn!(%method, path, status, ms, "request failed");
+            tracing::warn!(request_id, %method, path, status, ms, "request failed");
         } else {
-            tracing::debug!(%method, path, status, ms, "request");
+            tracing::debug!(request_id, %method, path, status, ms, "request");
         }
         response
     }
@@ -98,15 +133,18 @@ impl Service<Request<Incoming>> for ObjectService {
         let service = self.clone();
         let is_head = request.method() == Method::HEAD;
         Box::pin(async move {
-            let mut response = service.answer(request).await;
+            let request_id = service.request_ids.next();
+            let mut response = service.answer(request, &request_id).await;
             if is_head {
                 // An error of the protocol layer has a body, which HTTP/2 would send: a protocol error for
                 // Go's clients (RFC 9110, 9.3.2).
                 *response.body_mut() = Body::empty();
             }
-            response
-                .headers_mut()
-                .insert(SERVER, HeaderValue::from_static("Strongroom"));
+            let headers = response.headers_mut();
+            headers.insert(SERVER, HeaderValue::from_static("Strongroom"));
+            if let Ok(value) = HeaderValue::try_from(request_id) {
+                headers.insert(REQUEST_ID, value);
+            }
             Ok(response)
         })
     }

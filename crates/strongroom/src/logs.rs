@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
@@ -21,7 +22,7 @@ pub(crate) enum Format {
 /// Starts logging, panics included. `filter` is the value of `STRONGROOM_LOG`.
 pub(crate) fn start(format: Format, filter: Option<&str>) -> anyhow::Result<()> {
     let filter = match filter {
-        // The default stays underneath, so that asking for our own details does not open the protocol layer.
+        // The default stays underneath, so that asking for our own details does not open the network layers.
         Some(text) => EnvFilter::try_new(format!("{DEFAULT_FILTER},{text}")).map_err(|error| {
             anyhow::anyhow!(
                 "STRONGROOM_LOG is {text:?}, which is no filter (such as debug): {error}"
@@ -29,7 +30,9 @@ pub(crate) fn start(format: Format, filter: Option<&str>) -> anyhow::Result<()> 
         })?,
         None => EnvFilter::new(DEFAULT_FILTER),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    // Whatever is asked for: the protocol layer's details hold customer keys.
+    let silence = filter_fn(|metadata| !metadata.target().starts_with("s3s"));
+    let registry = tracing_subscriber::registry().with(filter).with(silence);
     match format {
         Format::Json => {
             let layer = fmt::layer()

@@ -28,6 +28,7 @@ fn text(folder: &Folder, s3: SocketAddr, kes: SocketAddr, styled: bool) -> Strin
     } else {
         quoted(&env)
     };
+    let program = program();
     let credentials = if folder.is_new {
         format!(
             "user {}, password {} {dim}(shown once, kept in the file env){plain}",
@@ -46,7 +47,7 @@ fn text(folder: &Folder, s3: SocketAddr, kes: SocketAddr, styled: bool) -> Strin
             echo hello | aws s3 cp - s3://my-bucket/hello.txt\n   \
             aws s3 cp s3://my-bucket/hello.txt -\n\n\
          3. See the key that it is encrypted under:\n\n   \
-            strongroom kes key ls\n\n\
+            {program} kes key ls\n\n\
          Objects  https://{s3}  {credentials}\n\
          Keys     https://{kes}  {KEY}; once deleted, it still works for up to {} seconds (caches)\n\
          Files    {}\n\n\
@@ -54,6 +55,23 @@ fn text(folder: &Folder, s3: SocketAddr, kes: SocketAddr, styled: bool) -> Strin
         2 * REMEMBERED.as_secs(),
         folder.path.display(),
     )
+}
+
+/// How the reader starts this program: by its name where the shell finds it, else by its path.
+fn program() -> String {
+    const NAME: &str = "strongroom";
+    let Ok(this) = std::env::current_exe() else {
+        return NAME.to_owned();
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .filter_map(|dir| dir.join(NAME).canonicalize().ok())
+        .any(|found| found == this);
+    match this.to_string_lossy() {
+        _ if found => NAME.to_owned(),
+        path if is_plain_word(&path) => path.into_owned(),
+        path => quoted(&path),
+    }
 }
 
 fn is_plain_word(text: &str) -> bool {

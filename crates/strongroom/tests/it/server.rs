@@ -66,6 +66,7 @@ fn health_is_told_to_everybody_and_nothing_else_is() {
                 .as_bytes(),
         );
         assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+        assert!(answer.contains("x-amz-request-id: "), "{path}: {answer}");
     }
     assert_eq!(server.stop(), 0);
 }
