@@ -38,8 +38,19 @@ pub(crate) async fn ready(kms: &dyn Kms, timeout: Duration, store: Store) -> Res
     let mut pause = PAUSE_MIN;
     let mut created = false;
     loop {
-        let Err(error) = kms.new_data_key(None, NO_CONTEXT).await else {
-            return Ok(());
+        // A call has limits of its own, which may be longer than the operator wants to wait.
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(ATTEMPT_MIN);
+        let asked = tokio::time::timeout(left, kms.new_data_key(None, NO_CONTEXT)).await;
+        let error = match asked {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => bail!(
+                "the key management system does not answer; gave up after {} seconds \
+                 (STRONGROOM_KMS_START_TIMEOUT)",
+                timeout.as_secs()
+            ),
         };
         match error {
             KmsError::KeyNotFound { key } if store == Store::Used => bail!(
