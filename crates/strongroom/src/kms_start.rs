@@ -7,8 +7,8 @@ use strongroom_kms::{Kms, KmsError};
 
 /// The context of the first data key, which is thrown away.
 const NO_CONTEXT: &[u8] = b"{}";
-/// Shortest that one attempt may take, however little time is left.
-const ATTEMPT_MIN: Duration = Duration::from_secs(1);
+/// Shortest that one attempt may take, however little time is left: the client tries three times by itself, and knows why it failed.
+const ATTEMPT_MIN: Duration = Duration::from_secs(5);
 /// First pause after a KMS that does not answer; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause.
