@@ -31,8 +31,10 @@ pub fn answer(
         version_id: stat.version_id.clone(),
         ..Default::default()
     };
-    for attribute in &input.object_attributes {
-        match attribute.as_str() {
+    // Clients send one header with commas as well as one header for each attribute.
+    let attributes = input.object_attributes.iter().flat_map(|told| told.as_str().split(','));
+    for attribute in attributes.map(str::trim) {
+        match attribute {
             ObjectAttributes::ETAG => output.e_tag = Some(strong(visible.etag)),
             ObjectAttributes::OBJECT_SIZE => output.object_size = i64::try_from(visible.size).ok(),
             ObjectAttributes::STORAGE_CLASS => {

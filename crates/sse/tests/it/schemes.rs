@@ -168,10 +168,7 @@ async fn attributes(
     let mut input = GetObjectAttributesInput::builder()
         .bucket(BUCKET.into())
         .key(key.into())
-        .object_attributes(vec![
-            ObjectAttributes::from_static(ObjectAttributes::OBJECT_SIZE),
-            ObjectAttributes::from_static(ObjectAttributes::CHECKSUM),
-        ])
+        .object_attributes(vec!["ObjectSize, Checksum".to_owned().into()])
         .build()
         .unwrap();
     if let How::Customer(secret) = how {
