@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_strongroom");
@@ -65,6 +66,7 @@ pub(crate) struct Running {
     child: Child,
     /// What it printed before it was up.
     pub(crate) printed: String,
+    logged: Arc<Mutex<String>>,
 }
 
 impl Running {
@@ -93,8 +95,23 @@ impl Running {
         // Later lines must not fill a pipe that nobody reads.
         std::thread::spawn(move || lines.for_each(drop));
         let stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || BufReader::new(stderr).lines().for_each(drop));
-        Self { child, printed }
+        let logged = Arc::new(Mutex::new(String::new()));
+        let log = Arc::clone(&logged);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                *log.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Self {
+            child,
+            printed,
+            logged,
+        }
+    }
+
+    /// What it has written to standard error since it was up.
+    pub(crate) fn logged(&self) -> String {
+        self.logged.lock().unwrap().clone()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -157,3 +157,51 @@ fn a_second_server_on_the_same_directory_is_refused() {
         "{stderr}"
     );
 }
+
+#[test]
+fn lesson_31_no_log_level_shows_a_customer_key_or_a_signature() {
+    let dir = tempfile::tempdir().unwrap();
+    let chatty = [
+        (
+            "STRONGROOM_LOG",
+            "trace,s3s=trace,s3s_sigv2=trace,hyper=trace,h2=trace",
+        ),
+        STATIC_KEY,
+    ];
+    let (server, address) = start(&dir, &[&ROOT[..], &chatty].concat());
+    let (key, signature) = (
+        "Y3VzdG9tZXIta2V5LW1hcmtlci0zMi1ieXRlcy1sb25n",
+        "c2lnbmF0dXJlLW1hcmtlcg==",
+    );
+    let requests = [
+        format!(
+            "PUT /bucket/key HTTP/1.1\r\nAuthorization: AWS admin:{signature}\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+        ),
+        format!(
+            "GET /bucket/key?AWSAccessKeyId=admin&Expires=4102444800&Signature={signature} HTTP/1.1\r\n"
+        ),
+    ];
+    for request in requests {
+        let request = format!(
+            "{request}Host: x\r\nConnection: close\r\nContent-Length: 0\r\n\
+             x-amz-server-side-encryption-customer-algorithm: AES256\r\n\
+             x-amz-server-side-encryption-customer-key: {key}\r\n\r\n"
+        );
+        let answer = exchange(address, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    // The log's reader may be a line behind.
+    let waited = Instant::now();
+    while server.logged().matches("/bucket/key").count() < 2 && waited.elapsed().as_secs() < 10 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let logged = server.logged();
+    assert_eq!(
+        logged.matches("status=403").count(),
+        2,
+        "requests are logged: {logged}"
+    );
+    for secret in [key, signature, "correct horse", "eEm+JI9"] {
+        assert!(!logged.contains(secret), "{secret} is in the log: {logged}");
+    }
+}
