@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 //! `Sse<B>`: makes any [`Backend`] an S3 that encrypts.
 //!
-//! A PUT walks straight through: [`intent`] (what is asked for), [`data_keys`] (the only KMS call),
-//! [`sealing`] (object key and envelope), [`body`] (the sealed stream), the backend, the answer. A GET is the
-//! mirror: [`look`](opening) at the object, unlock its key, turn the range into packages, open the body.
-//! Multipart is the same line in pieces. [`operations`] is the table of all S3 operations and what becomes of
+//! A PUT walks straight through: `intent` (what is asked for), `data_keys` (the only KMS call),
+//! `sealing` (object key and envelope), `body` (the sealed stream), the backend, the answer. A GET is the
+//! mirror: look (`opening`) at the object, unlock its key, turn the range into packages, open the body.
+//! Multipart is the same line in pieces. `operations` is the table of all S3 operations and what becomes of
 //! each.
 //!
 //! The promises: nothing of an object is released before its key was proved and its bytes authenticated;
