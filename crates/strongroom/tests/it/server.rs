@@ -173,9 +173,13 @@ fn lesson_31_no_log_level_shows_a_customer_key_or_a_signature() {
         "Y3VzdG9tZXIta2V5LW1hcmtlci0zMi1ieXRlcy1sb25n",
         "c2lnbmF0dXJlLW1hcmtlcg==",
     );
+    // Fresh, so that the signature is computed and found wrong.
+    let date = jiff::Timestamp::now()
+        .strftime("%Y%m%dT%H%M%SZ")
+        .to_string();
     let requests = [
         format!(
-            "PUT /bucket/key HTTP/1.1\r\nAuthorization: AWS admin:{signature}\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+            "PUT /bucket/key HTTP/1.1\r\nAuthorization: AWS admin:{signature}\r\nx-amz-date: {date}\r\n"
         ),
         format!(
             "GET /bucket/key?AWSAccessKeyId=admin&Expires=4102444800&Signature={signature} HTTP/1.1\r\n"
