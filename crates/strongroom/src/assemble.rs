@@ -12,7 +12,7 @@ use strongroom_backend::Backend as _;
 use strongroom_backend_fs::{LocalStore, Options};
 use strongroom_kes_client::{ApiKey, Credentials, Trust};
 use strongroom_kms::{KesKms, KesSettings, Kms, StaticKey};
-use strongroom_sse::{KeyWindows, Sse};
+use strongroom_sse::Sse;
 
 use crate::config::{AutoEncryption, Config, KesAuth, KesConfig, KmsConfig};
 use crate::http::{Health, ObjectService};
@@ -27,7 +27,6 @@ pub(crate) struct Settings {
     pub(crate) path: PathBuf,
     pub(crate) compat_etags: bool,
     pub(crate) accept_signature_v2: bool,
-    pub(crate) windows: KeyWindows,
 }
 
 /// A server that only lacks a listener.
@@ -83,7 +82,7 @@ pub(crate) async fn object_server(config: Config, settings: Settings) -> Result<
                 AutoEncryption::SseKms => strongroom_sse::AutoEncryption::SseKms,
             },
             compat_etags: settings.compat_etags,
-            windows: settings.windows,
+            windows: config.windows,
             // This process alone writes the store: it holds the store's lock.
             settings_lease: None,
             clock: monotonic(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use strongroom_access::{Hosts, RootCredentials};
+use strongroom_sse::KeyWindows;
 
 pub(crate) use self::environment::Environment;
 pub(crate) use self::kms::{KesAuth, KesConfig, KmsConfig};
@@ -22,6 +23,9 @@ pub(crate) use self::kms::{KesAuth, KesConfig, KmsConfig};
 const KMS_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest that the start may be told to wait: more is a typing error.
 const KMS_START_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longest that a data key may live in memory. Who disables a key waits for this.
+const KEY_WINDOW_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What is done with an upload that says nothing of encryption, into a bucket without default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) root: RootCredentials,
     pub(crate) kms: KmsConfig,
     pub(crate) auto_encryption: AutoEncryption,
+    pub(crate) windows: KeyWindows,
     pub(crate) kms_start_timeout: Duration,
     pub(crate) hosts: Hosts,
     /// Sentences that the operator should read once.
@@ -70,7 +75,13 @@ impl Config {
             root,
             kms,
             auto_encryption,
-            kms_start_timeout: kms_start_timeout(env)?,
+            windows: windows(env)?,
+            kms_start_timeout: duration(
+                env,
+                "STRONGROOM_KMS_START_TIMEOUT",
+                KMS_START_TIMEOUT,
+                KMS_START_TIMEOUT_MAX,
+            )?,
             hosts,
             warnings,
         })
@@ -108,25 +119,54 @@ fn auto_encryption(env: &Environment, kms: &KmsConfig) -> Result<AutoEncryption>
     Ok(mode)
 }
 
-fn kms_start_timeout(env: &Environment) -> Result<Duration> {
-    const NAME: &str = "STRONGROOM_KMS_START_TIMEOUT";
-    let Some(text) = env.get(NAME) else {
-        return Ok(KMS_START_TIMEOUT);
+/// How long data keys live in memory: the sum of both is how long a disabled key still works here.
+fn windows(env: &Environment) -> Result<KeyWindows> {
+    let default = KeyWindows::default();
+    let bucket_key = duration(
+        env,
+        "STRONGROOM_BUCKET_KEY_WINDOW",
+        default.bucket_key,
+        KEY_WINDOW_MAX,
+    )?;
+    let opened = duration(
+        env,
+        "STRONGROOM_DATA_KEY_CACHE",
+        default.opened.min(bucket_key),
+        KEY_WINDOW_MAX,
+    )?;
+    if opened > bucket_key {
+        bail!(
+            "STRONGROOM_DATA_KEY_CACHE is longer than STRONGROOM_BUCKET_KEY_WINDOW: opened data keys would outlive \
+             those that seal"
+        );
+    }
+    Ok(KeyWindows {
+        bucket_key,
+        opened,
+        ..default
+    })
+}
+
+/// Seconds (`90`, `90s`) or minutes (`5m`), at most `max`.
+fn duration(env: &Environment, name: &str, default: Duration, max: Duration) -> Result<Duration> {
+    let Some(text) = env.get(name) else {
+        return Ok(default);
     };
     let (number, seconds) = match text.strip_suffix('m') {
         Some(minutes) => (minutes, 60),
         None => (text.strip_suffix('s').unwrap_or(text), 1),
     };
-    let timeout = number
+    let duration = number
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(seconds))
         .map(Duration::from_secs)
-        .filter(|timeout| *timeout <= KMS_START_TIMEOUT_MAX);
-    match timeout {
-        Some(timeout) => Ok(timeout),
+        .filter(|duration| *duration <= max);
+    match duration {
+        Some(duration) => Ok(duration),
         None => bail!(
-            "{NAME} is {text:?}: it must be seconds or minutes up to a day, such as 90s or 5m"
+            "{name} is {text:?}: it must be seconds or minutes, such as 90s or 5m, and at most {} minutes",
+            max.as_secs() / 60
         ),
     }
 }

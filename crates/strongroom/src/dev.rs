@@ -57,11 +57,6 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         path: folder.data(),
         compat_etags: true,
         accept_signature_v2: true,
-        windows: KeyWindows {
-            bucket_key: REMEMBERED,
-            opened: REMEMBERED,
-            ..KeyWindows::default()
-        },
     };
     let objects = assemble::object_server(config(&folder, kes_address)?, settings).await?;
     let tls = Tls::new(&identity, &ClientAuth::None)?;
@@ -183,6 +178,11 @@ fn config(folder: &Folder, kes_address: SocketAddr) -> Result<Config> {
             allow_public_keys: false,
         }),
         auto_encryption: AutoEncryption::SseS3,
+        windows: KeyWindows {
+            bucket_key: REMEMBERED,
+            opened: REMEMBERED,
+            ..KeyWindows::default()
+        },
         kms_start_timeout: KMS_START_TIMEOUT,
         hosts: Hosts::path_style(),
         warnings: Vec::new(),

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use strongroom_sse::KeyWindows;
 use strongroom_transport::{ClientAuth, Identity, Limits, Tls, shutdown};
 use tokio::net::TcpListener;
 
@@ -34,7 +33,6 @@ pub(crate) async fn run(args: ServerArgs, env: &Environment) -> Result<()> {
         path: args.path,
         compat_etags: !args.no_compat,
         accept_signature_v2: !args.no_signature_v2,
-        windows: KeyWindows::default(),
     };
     let server = assemble::object_server(config, settings).await?;
     // Before anybody is told that there is something to stop.

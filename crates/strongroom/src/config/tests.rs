@@ -430,3 +430,20 @@ fn the_start_waits_as_long_as_it_is_told() {
         );
     }
 }
+
+#[test]
+fn windows_of_data_keys_can_be_shortened_to_nothing() {
+    let (window, cache) = ("STRONGROOM_BUCKET_KEY_WINDOW", "STRONGROOM_DATA_KEY_CACHE");
+    let seconds = |variables: Pairs<'_>| {
+        let windows = config(variables, &[]).unwrap().windows;
+        (windows.bucket_key.as_secs(), windows.opened.as_secs())
+    };
+    assert_eq!(seconds(&[]), (300, 300));
+    assert_eq!(seconds(&[(window, "0s"), (cache, "0s")]), (0, 0));
+    assert_eq!(seconds(&[(window, "10s")]), (10, 10));
+    assert_eq!(seconds(&[(cache, "0")]), (300, 0));
+    assert_eq!(seconds(&[(window, "60m")]), (3600, 300));
+    assert_refused(&[(window, "61m")], &[window, "60 minutes"]);
+    assert_refused(&[(window, "for ever")], &[window]);
+    assert_refused(&[(window, "1s"), (cache, "2s")], &[window, cache]);
+}
