@@ -127,6 +127,9 @@ pub enum PeerError {
     /// All that was sent has CA:TRUE (plain `openssl req -x509` makes such), and CA certificates name nobody.
     #[error("tls: client certificate is required: only CA certificates were sent")]
     OnlyCa,
+    /// The certificate whose key the peer proved to hold, the first, is a CA's; the one behind it proves nothing.
+    #[error("tls: client certificate is required: it has to be sent before the CA certificates")]
+    NotFirst,
     /// More than one certificate that is no CA's.
     #[error("tls: received more than one client certificate")]
     TooMany,
@@ -140,11 +143,14 @@ impl From<PeerError> for KesError {
 
 /// The one certificate that names the peer: those with BasicConstraints CA = true are skipped, exactly one must remain.
 ///
+/// It has to be the first. A handshake proves possession of that key alone (RFC 8446 §4.4.2), and without verified chains
+/// anybody can send a CA certificate of their own and append somebody else's.
+///
 /// # Errors
 /// [`PeerError`]; it converts to the [`KesError`] to answer.
 pub fn of_peer<C: AsRef<[u8]>>(certificates: &[C]) -> Result<Peer<'_>, PeerError> {
     let mut found = None;
-    for certificate in certificates {
+    for (at, certificate) in certificates.iter().enumerate() {
         let der = certificate.as_ref();
         let parsed = parse_certificate(der)?;
         if parsed.is_ca {
@@ -153,13 +159,15 @@ pub fn of_peer<C: AsRef<[u8]>>(certificates: &[C]) -> Result<Peer<'_>, PeerError
         if found.is_some() {
             return Err(PeerError::TooMany);
         }
-        found = Some(Peer {
+        let peer = Peer {
             identity: parsed.identity,
             certificate: der,
-        });
+        };
+        found = Some((at, peer));
     }
     match found {
-        Some(peer) => Ok(peer),
+        Some((0, peer)) => Ok(peer),
+        Some(_) => Err(PeerError::NotFirst),
         None if certificates.is_empty() => Err(PeerError::NoCertificate),
         None => Err(PeerError::OnlyCa),
     }

@@ -9,6 +9,7 @@ use strongroom_transport::{Peer, certificate};
 
 use crate::routes::{Auth, Route};
 use crate::state::State;
+use crate::trust::ConnectionTrust;
 
 /// The proof that a request passed the checks of its route.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,7 @@ pub(crate) struct Caller {
 /// Checks a request against its route. `judged` is the decoded path that policies speak of.
 pub(crate) fn authenticate(
     state: &State,
+    trust: &ConnectionTrust,
     route: &Route,
     judged: &str,
     peer: &Peer,
@@ -49,16 +51,17 @@ pub(crate) fn authenticate(
         .is_some_and(|settings| settings.skip_auth);
     if route.auth == Auth::None || skips {
         // Nobody is asked for; whoever showed a certificate all the same is named in the audit record.
-        let _ = identify(state, peer, headers, &mut caller);
+        let _ = identify(state, trust, peer, headers, &mut caller);
         return (caller, Ok(Permit { identity: None }));
     }
-    let outcome = identify(state, peer, headers, &mut caller)
+    let outcome = identify(state, trust, peer, headers, &mut caller)
         .and_then(|identity| permit(state, route, judged, identity));
     (caller, outcome)
 }
 
 fn identify(
     state: &State,
+    trust: &ConnectionTrust,
     peer: &Peer,
     headers: &HeaderMap,
     caller: &mut Caller,
@@ -66,8 +69,12 @@ fn identify(
     if !peer.is_tls() {
         return Err(KesError::NO_TLS);
     }
-    let identity = of_peer(peer.certificates())?.identity;
+    let named = of_peer(peer.certificates())?;
+    let identity = named.identity;
     caller.identity = Some(identity);
+    if !trust.holds(state, named.certificate, peer) {
+        return Err(KesError::NOT_ALLOWED);
+    }
     let is_proxy = state
         .config
         .tls

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,10 +43,34 @@ struct Entry<V> {
     used_at: Duration,
 }
 
+/// One who waits for a flight. The last to give up takes the flight away: names that a slow store never answers for would
+/// pile up.
+struct Seat<'c, V, E> {
+    cache: &'c Cache<V, E>,
+    name: &'c KeyName,
+    flight: Arc<Flight<V, E>>,
+}
+
+impl<V, E> Drop for Seat<'_, V, E> {
+    fn drop(&mut self) {
+        let mut state = self.cache.state();
+        // Counted under the lock, where seats are taken too.
+        let is_last = self.flight.waiting.fetch_sub(1, Ordering::Relaxed) == 1;
+        let is_listed = state
+            .flights
+            .get(self.name)
+            .is_some_and(|f| Arc::ptr_eq(f, &self.flight));
+        if is_last && is_listed {
+            state.flights.remove(self.name);
+        }
+    }
+}
+
 /// A fetch that somebody waits for.
 struct Flight<V, E> {
     outcome: OnceCell<Result<Arc<V>, Arc<E>>>,
     is_overtaken: AtomicBool,
+    waiting: AtomicUsize,
 }
 
 impl<V, E> fmt::Debug for Cache<V, E> {
@@ -91,25 +115,30 @@ impl<V, E> Cache<V, E> {
     where
         F: Future<Output = Result<V, E>>,
     {
-        let flight = {
+        let seat = {
             let mut state = self.state();
             if let Some(value) = state.remembered(name, now(), &self.config) {
                 return Ok(value);
             }
-            Arc::clone(
-                state
-                    .flights
-                    .entry(name.clone())
-                    .or_insert_with(Flight::new),
-            )
+            let flight = state
+                .flights
+                .entry(name.clone())
+                .or_insert_with(Flight::new);
+            flight.waiting.fetch_add(1, Ordering::Relaxed);
+            Seat {
+                cache: self,
+                name,
+                flight: Arc::clone(flight),
+            }
         };
+        let flight = &seat.flight;
         // When the one who fetches is cancelled, another of those who wait takes over.
         let outcome = flight
             .outcome
             .get_or_init(|| async { fetch().await.map(Arc::new).map_err(Arc::new) });
         let outcome = outcome.await.clone();
         self.state()
-            .land(name, &flight, &outcome, now(), &self.config);
+            .land(name, flight, &outcome, now(), &self.config);
         outcome
     }
 
@@ -152,6 +181,7 @@ impl<V, E> Flight<V, E> {
         Arc::new(Self {
             outcome: OnceCell::new(),
             is_overtaken: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
         })
     }
 }
@@ -242,8 +272,6 @@ impl<V, E> State<V, E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use super::*;
 
     fn name(text: &str) -> KeyName {
@@ -373,6 +401,17 @@ mod tests {
                 .await
                 .is_err()
         );
-        assert_eq!(*cache.get(&k, now, || async { Ok(2) }).await.unwrap(), 2);
+        assert_eq!(
+            cache.state().flights.len(),
+            0,
+            "nobody waits, nothing is kept"
+        );
+        let second = cache.get(&k, now, std::future::pending);
+        let third = cache.get(&k, now, || async { Ok(2) });
+        let second = tokio::time::timeout(Duration::from_millis(5), second);
+        let (second, third) = tokio::join!(second, third);
+        assert!(second.is_err());
+        assert_eq!(*third.unwrap(), 2);
+        assert_eq!(cache.state().flights.len(), 0);
     }
 }

@@ -36,6 +36,7 @@ mod state;
 mod stored_key;
 mod stream;
 pub mod surroundings;
+mod trust;
 
 pub use banner::{BannerFacts, banner};
 pub use config::{Config, ConfigError, KeystoreConfig, Warning};

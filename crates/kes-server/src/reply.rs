@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::header::{
+    ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+};
 use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -128,6 +130,16 @@ pub(crate) fn wrong_method(received: &Method, expected: &'static str) -> Answer 
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(allowed));
     answer
+}
+
+/// The answer to HEAD: the headers, with the length of the body that is left out. (HTTP/2 clients take a body for a broken
+/// stream.)
+pub(crate) fn without_body(answer: Answer) -> Answer {
+    let (mut parts, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Answer::from_parts(parts, AnswerBody::Whole(Full::default()))
 }
 
 pub(crate) fn not_found() -> Answer {

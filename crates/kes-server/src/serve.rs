@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -21,17 +23,18 @@ use crate::reply::{self, Answer, Reply};
 use crate::routes::{Destination, Route};
 use crate::server::Inner;
 use crate::state::State;
+use crate::trust::ConnectionTrust;
 
 /// What a handler works with.
 #[derive(Debug)]
 pub(crate) struct Call<'c> {
     pub(crate) server: &'c Inner,
-    pub(crate) state: &'c State,
+    pub(crate) state: &'c Arc<State>,
     pub(crate) permit: Permit,
     /// The rest of the path, not yet checked.
     pub(crate) argument: &'c str,
     info: &'c RequestInfo,
-    body: Option<Incoming>,
+    body: Option<&'c mut Incoming>,
     body_max: usize,
 }
 
@@ -91,18 +94,35 @@ fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
 }
 
 impl Inner {
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        trust: &ConnectionTrust,
+        request: Request<Incoming>,
+    ) -> Answer {
         let started = self.surroundings.clock.elapsed();
         let active = self.metrics.begin();
-        let answer = self.route(request, started).await;
+        let (parts, mut body) = request.into_parts();
+        let mut answer = self.route(trust, &parts, &mut body, started).await;
         let took = self.surroundings.clock.elapsed().saturating_sub(started);
         self.metrics.answered(answer.status().as_u16(), took);
         drop(active);
+        if parts.version < Version::HTTP_2 && !is_received(&parts, &mut body).await {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        if parts.method == Method::HEAD {
+            answer = reply::without_body(answer);
+        }
         answer
     }
 
-    async fn route(&self, request: Request<Incoming>, started: Duration) -> Answer {
-        let (parts, body) = request.into_parts();
+    async fn route(
+        &self,
+        trust: &ConnectionTrust,
+        parts: &Parts,
+        body: &mut Incoming,
+        started: Duration,
+    ) -> Answer {
         let Ok(decoded) = path::decode(parts.uri.path()) else {
             return reply::bad_path();
         };
@@ -131,7 +151,7 @@ impl Inner {
         } else {
             Cow::Borrowed(&*decoded)
         };
-        let (caller, outcome) = authenticate(&state, route, &judged, peer, &parts.headers);
+        let (caller, outcome) = authenticate(&state, trust, route, &judged, peer, &parts.headers);
         let info = RequestInfo {
             method: parts.method.to_string(),
             path: judged.to_string(),
@@ -195,6 +215,35 @@ impl Inner {
             self.surroundings.log.error(&record);
         }
     }
+}
+
+/// Most bytes of a refused body that are received for nothing, as by Go's server.
+const REST_BYTES_MAX: usize = 256 << 10;
+/// Longest wait for them.
+const REST_TIME_MAX: Duration = Duration::from_millis(250);
+
+/// Receives what is left of a body, within limits: HTTP/1.1 cannot go on before it has come, and a client that is not told
+/// so sends its next request into a closed connection.
+async fn is_received(parts: &Parts, body: &mut Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    // Asking for more would tell the client to go on.
+    if parts.headers.contains_key(EXPECT) {
+        return false;
+    }
+    let rest = async {
+        let mut rest = Limited::new(body, REST_BYTES_MAX);
+        while let Some(frame) = rest.frame().await {
+            if frame.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(REST_TIME_MAX, rest)
+        .await
+        .unwrap_or(false)
 }
 
 /// POST serves wherever PUT is declared: the client library of MinIO sends it.

@@ -27,6 +27,7 @@ use crate::state::State;
 use crate::stored_key::Key;
 use crate::stream::LineStream;
 use crate::surroundings::{NoEntropy, Surroundings};
+use crate::trust::ConnectionTrust;
 
 /// How often keys that have ended are wiped from memory.
 const SWEEP_PERIOD: Duration = Duration::from_secs(5);
@@ -120,7 +121,10 @@ impl KesServer {
     pub async fn run(&self, listener: TcpListener, shutdown: ShutdownSignal) {
         let make_service = {
             let inner = Arc::clone(&self.0);
-            move |_: &strongroom_transport::Peer| KesService(Arc::clone(&inner))
+            move |_: &strongroom_transport::Peer| KesService {
+                server: Arc::clone(&inner),
+                trust: Arc::default(),
+            }
         };
         let tls = Some(self.0.tls.clone());
         let serving =
@@ -341,9 +345,12 @@ pub(crate) async fn store_key(state: &State, name: &KeyName, key: &Key) -> Resul
     state.store.create(name, value).await
 }
 
-/// The server as hyper calls it.
+/// The server as hyper calls it, for one connection.
 #[derive(Debug, Clone)]
-struct KesService(Arc<Inner>);
+struct KesService {
+    server: Arc<Inner>,
+    trust: Arc<ConnectionTrust>,
+}
 
 impl Service<Request<Incoming>> for KesService {
     type Response = Answer;
@@ -351,7 +358,7 @@ impl Service<Request<Incoming>> for KesService {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        let Self { server, trust } = self.clone();
+        Box::pin(async move { Ok(server.answer(&trust, request).await) })
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) cache: Arc<KeyCache>,
     /// Against whom certificates are verified, when they are.
     pub(crate) client_roots: Option<ClientRoots>,
+    /// Counts from 1; a reload of anything makes a new one.
+    pub(crate) generation: u64,
     assigned: HashMap<Identity, PolicyName>,
 }
 
@@ -69,6 +71,7 @@ impl State {
             store,
             cache,
             client_roots,
+            generation: previous.map_or(0, |p| p.generation) + 1,
             assigned,
         }
     }

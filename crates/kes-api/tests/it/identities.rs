@@ -54,7 +54,12 @@ fn ca_certificates_are_skipped_and_one_other_must_remain() {
     let app_identity = Identity::of_certificate(&app).unwrap();
     assert_eq!(of(&[&app]), Ok(app_identity));
     assert_eq!(of(&[&app, &ca]), Ok(app_identity));
-    assert_eq!(of(&[&ca, &app]), Ok(app_identity));
+    assert_eq!(
+        of(&[&ca, &app]),
+        Err(PeerError::NotFirst),
+        "nobody proved to hold the key of the second"
+    );
+    assert_eq!(of(&[&ca, &app, &root]), Err(PeerError::TooMany));
     assert_eq!(of(&[&app, &root]), Err(PeerError::TooMany));
     assert_eq!(of(&[&ca]), Err(PeerError::OnlyCa));
     assert_eq!(of(&[]), Err(PeerError::NoCertificate));

@@ -83,11 +83,18 @@ pub(crate) async fn describe(call: &Call<'_>) -> Result<Reply, KesError> {
 /// The store first, then the cache: who reads in between finds the key in neither.
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, KesError> {
     let name = KeyName::parse(call.argument)?;
-    let outcome = call.state.store.delete(&name).await;
-    match outcome {
-        Ok(()) | Err(StoreError::NotFound) => call.state.cache.evict(&name),
-        Err(_) => {}
-    }
+    let (state, gone) = (Arc::clone(call.state), name.clone());
+    // A task of its own: a client that goes away, or a time that runs out, must not leave a deleted key in the cache.
+    let deletion = tokio::spawn(async move {
+        let outcome = state.store.delete(&gone).await;
+        if matches!(outcome, Ok(()) | Err(StoreError::NotFound)) {
+            state.cache.evict(&gone);
+        }
+        outcome
+    });
+    let outcome = deletion
+        .await
+        .unwrap_or_else(|error| Err(StoreError::failed("deletion did not finish", error)));
     match outcome {
         Ok(()) => Ok(Reply::Empty),
         Err(StoreError::NotFound) => Err(KesError::KEY_NOT_FOUND),

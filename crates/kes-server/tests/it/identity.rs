@@ -101,6 +101,28 @@ async fn a_chain_with_its_ca_is_fine_and_two_leaves_are_not() {
 }
 
 #[tokio::test]
+async fn somebody_else_s_certificate_behind_one_s_own_ca_certificate_is_worth_nothing() {
+    let f = Fixture::start().await;
+    let (own_ca, _) = self_signed("ca", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    let (Who::Certified { chain, key }, Who::Certified { chain: admin, .. }) =
+        (own_ca, Who::root())
+    else {
+        unreachable!()
+    };
+    let impostor = Who::Certified {
+        chain: [chain, admin].concat(),
+        key,
+    };
+    let answer = f.get(&impostor, "/v1/identity/self/describe").await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(f.post(&impostor, "/v1/key/create/k", "").await.status, 400);
+    let records = f.records.audit.lock().unwrap();
+    assert!(records.iter().all(|r| r.request.identity.is_none()));
+}
+
+#[tokio::test]
 async fn the_order_of_checks_is_method_then_identity_then_name() {
     let f = Fixture::start().await;
     let nobody = Who::named("nobody");
@@ -218,6 +240,34 @@ async fn lesson_14_policies_are_judged_anew_on_a_live_connection() {
         (403, NOT_ALLOWED.into()),
         "the connection stays, the right is gone"
     );
+}
+
+#[tokio::test]
+async fn lesson_14_authorities_are_asked_anew_on_a_live_connection() {
+    let f = Fixture::start().await;
+    let app = "bb16264ef2c339c192bd3bc993c4aa952d38ad944a1022bab3f1dd07a009d0ff";
+    let (stranger, identity) = self_signed("stranger", |_| {});
+    let verified = |text: String| {
+        let ca = crate::harness::fixtures().join("tls/ca.crt");
+        text.replace(app, &identity).replace(
+            "tls:\n",
+            &format!("tls:\n  auth: on\n  ca: {}\n", ca.display()),
+        )
+    };
+    let open = crate::harness::config_of("newest", &f.keys, |t| t.replace(app, &identity));
+    f.server.reload(open, f.server.store()).await.unwrap();
+    let mut live = f.connect(&stranger).await.unwrap();
+    let mut member = f.connect(&Who::root()).await.unwrap();
+    let ask = async |c: &mut crate::harness::Connection| {
+        let answer = c.request("GET", "/v1/status", &[], None).await;
+        answer.unwrap().status
+    };
+    assert_eq!((ask(&mut live).await, ask(&mut member).await), (200, 200));
+    let closed = crate::harness::config_of("newest", &f.keys, verified);
+    f.server.reload(closed, f.server.store()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!((ask(&mut live).await, ask(&mut member).await), (403, 200));
+    }
 }
 
 #[tokio::test]

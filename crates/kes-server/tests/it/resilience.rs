@@ -159,6 +159,27 @@ async fn a_store_that_hangs_does_not_hold_a_request_longer_than_its_route_allows
 }
 
 #[tokio::test]
+async fn a_deletion_whose_client_went_away_leaves_nothing_in_the_cache() {
+    let store = Arc::new(Told {
+        delay: Duration::from_millis(300),
+        ..Told::default()
+    });
+    let f = Fixture::start_over(Arc::clone(&store) as Arc<dyn KeyStore>).await;
+    let root = Who::root();
+    let path = "/v1/key/describe/app-a";
+    assert_eq!(f.post(&root, "/v1/key/create/app-a", "").await.status, 200);
+    assert_eq!(f.get(&root, path).await.status, 200, "it is cached now");
+    let mut leaver = f.connect(&root).await.unwrap();
+    let deletion = leaver.request("DELETE", "/v1/key/delete/app-a", &[], None);
+    let given_up = tokio::time::timeout(Duration::from_millis(100), deletion).await;
+    assert!(given_up.is_err());
+    drop(leaver);
+    assert_eq!(store.deletes.load(Ordering::Relaxed), 1);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(f.get(&root, path).await.status, 404);
+}
+
+#[tokio::test]
 async fn lesson_51_a_broken_stored_key_is_a_502_that_names_it_in_the_log_and_shows_nothing() {
     let f = Fixture::start().await;
     let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
