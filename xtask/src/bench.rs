@@ -8,9 +8,19 @@ use crate::tools;
 /// Plain and sealed PUT and GET side by side, over the release binary.
 pub fn s3(args: &[&str]) -> Result<()> {
     let tools = tools::install()?;
-    run::cargo(&["build", "--release", "--ignore-rust-version", "--locked", "-p", "strongroom"])?;
+    run::cargo(&[
+        "build",
+        "--release",
+        "--ignore-rust-version",
+        "--locked",
+        "-p",
+        "strongroom",
+    ])?;
     let exe = std::env::current_exe()?;
-    let target = exe.parent().and_then(|debug| debug.parent()).context("the target folder")?;
+    let target = exe
+        .parent()
+        .and_then(|debug| debug.parent())
+        .context("the target folder")?;
     run::run(
         tools
             .program("python")
@@ -27,15 +37,28 @@ pub fn fuzz(seconds: &str) -> Result<()> {
     let fuzz = run::root().join("fuzz");
     let listed = std::fs::read_dir(fuzz.join("fuzz_targets")).context("fuzz/fuzz_targets")?;
     let mut targets: Vec<String> = listed
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter_map(|entry| {
+            entry
+                .ok()?
+                .file_name()
+                .to_str()?
+                .strip_suffix(".rs")
+                .map(str::to_owned)
+        })
         .collect();
     targets.sort();
     for target in targets {
         run::step(&format!("fuzz {target} for {seconds} s"), || {
             run::run(
-                run::cargo_command(&["fuzz", "run", &target, "--", &format!("-max_total_time={seconds}")])
-                    .current_dir(&fuzz)
-                    .env("RUSTC_BOOTSTRAP", "1"),
+                run::cargo_command(&[
+                    "fuzz",
+                    "run",
+                    &target,
+                    "--",
+                    &format!("-max_total_time={seconds}"),
+                ])
+                .current_dir(&fuzz)
+                .env("RUSTC_BOOTSTRAP", "1"),
             )
         })?;
     }

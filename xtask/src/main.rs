@@ -35,7 +35,9 @@ fn main() -> ExitCode {
         ["deny"] => tools::install().and_then(|tools| test::deny(&tools)),
         ["fuzz"] => bench::fuzz("60"),
         ["fuzz", seconds] => bench::fuzz(seconds),
-        ["bench", "dare"] => run::cargo(&["bench", "--ignore-rust-version", "-p", "strongroom-dare"]),
+        ["bench", "dare"] => {
+            run::cargo(&["bench", "--ignore-rust-version", "-p", "strongroom-dare"])
+        }
         ["bench", "s3", rest @ ..] => bench::s3(rest),
         ["tools"] => tools::install().map(|_| ()),
         _ => {

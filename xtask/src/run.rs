@@ -28,7 +28,9 @@ pub fn cargo(args: &[&str]) -> Result<()> {
 
 /// Runs a command, its output passing through.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("could not start {command:?}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {
         bail!("{command:?} failed: {status}");
     }
@@ -41,7 +43,10 @@ pub fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("could not start {command:?}"))?;
-    let output = child.stdout.take().context("standard output was not piped")?;
+    let output = child
+        .stdout
+        .take()
+        .context("standard output was not piped")?;
     for line in BufReader::new(output).lines() {
         let line = line?;
         see(&line);

@@ -33,7 +33,10 @@ pub fn everything(with_e2e: bool) -> Result<()> {
     if with_e2e {
         count.add(run::step("end-to-end tests", || e2e(&[]))?);
     }
-    println!("\n{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    println!(
+        "\n{} passed, {} failed, {} skipped",
+        count.passed, count.failed, count.skipped
+    );
     if count.passed == 0 {
         bail!("no test ran");
     }
@@ -43,24 +46,42 @@ pub fn everything(with_e2e: bool) -> Result<()> {
 /// Clippy over everything; a warning is an error.
 pub fn lint() -> Result<()> {
     run::cargo(&[
-        "clippy", "--ignore-rust-version", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings",
+        "clippy",
+        "--ignore-rust-version",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
     ])
 }
 
 /// cargo-deny without the advisory database, which is not a package and cannot be pinned.
 pub fn deny(tools: &Tools) -> Result<()> {
-    run::run(
-        tools
-            .program("cargo-deny")
-            .current_dir(run::root())
-            .args(["--log-level", "error", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]),
-    )
+    run::run(tools.program("cargo-deny").current_dir(run::root()).args([
+        "--log-level",
+        "error",
+        "--locked",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 fn unit() -> Result<Count> {
     let mut count = Count::default();
-    let mut command =
-        run::cargo_command(&["test", "--ignore-rust-version", "--locked", "--workspace", "--no-fail-fast", "--quiet"]);
+    let mut command = run::cargo_command(&[
+        "test",
+        "--ignore-rust-version",
+        "--locked",
+        "--workspace",
+        "--no-fail-fast",
+        "--quiet",
+    ]);
     let ok = run::watch(&mut command, |line| {
         if let Some(rest) = line.strip_prefix("test result: ") {
             count.add(Count {
@@ -79,11 +100,27 @@ fn unit() -> Result<Count> {
 /// The real binary, driven by real clients. `args` go to pytest.
 pub fn e2e(args: &[&str]) -> Result<Count> {
     let tools = tools::install()?;
-    run::cargo(&["build", "--ignore-rust-version", "--locked", "--quiet", "-p", "strongroom"])?;
+    run::cargo(&[
+        "build",
+        "--ignore-rust-version",
+        "--locked",
+        "--quiet",
+        "-p",
+        "strongroom",
+    ])?;
     let mut count = Count::default();
     let mut command = tools.program("python");
     command
-        .args(["-m", "pytest", "-p", "no:cacheprovider", "--durations=5", "-ra"])
+        .args([
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "2",
+            "--durations=5",
+            "-ra",
+        ])
         .args(args)
         .current_dir(run::root().join("e2e"))
         .env("STRONGROOM_BINARY", binary()?)
@@ -133,8 +170,17 @@ mod tests {
 
     #[test]
     fn counts_are_read_from_both_runners() {
-        assert_eq!(number_before("ok. 12 passed; 0 failed; 3 ignored", " passed"), 12);
-        assert_eq!(number_before("==== 2 failed, 40 passed, 1 skipped in 3.2s ====", " passed"), 40);
+        assert_eq!(
+            number_before("ok. 12 passed; 0 failed; 3 ignored", " passed"),
+            12
+        );
+        assert_eq!(
+            number_before(
+                "==== 2 failed, 40 passed, 1 skipped in 3.2s ====",
+                " passed"
+            ),
+            40
+        );
         assert_eq!(number_before("==== 40 passed in 3.2s ====", " failed"), 0);
     }
 }

@@ -37,11 +37,23 @@ pub fn install() -> Result<Tools> {
         return Ok(Tools { venv });
     }
     println!("installing the test tools into {}", venv.display());
-    run::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
-        .context("Python 3 with its venv module is needed for the end-to-end tests")?;
+    run::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv),
+    )
+    .context("Python 3 with its venv module is needed for the end-to-end tests")?;
     run::run(
         Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "-r",
+            ])
             .arg(&pinned),
     )?;
     fs::write(&stamp, wanted)?;
