@@ -32,7 +32,10 @@ pub fn answer(
         ..Default::default()
     };
     // Clients send one header with commas as well as one header for each attribute.
-    let attributes = input.object_attributes.iter().flat_map(|told| told.as_str().split(','));
+    let attributes = input
+        .object_attributes
+        .iter()
+        .flat_map(|told| told.as_str().split(','));
     for attribute in attributes.map(str::trim) {
         match attribute {
             ObjectAttributes::ETAG => output.e_tag = Some(strong(visible.etag)),
