@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
-    ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+    ClientHello, NoClientAuth, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
+    WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::certificate::Identity;
 
@@ -205,6 +210,34 @@ struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
+type VerifySignature = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, rustls::Error>;
+
+impl AnyCertificate {
+    /// webpki does not read certificates of X.509 version 1, which `openssl x509 -req` makes without extensions and upstream
+    /// KES accepts. Nothing in them matters here but the key, so it is taken out. In TLS 1.2 this leaves the schemes that TLS
+    /// 1.3 has too, which every client offers.
+    fn verify(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+        usual: VerifySignature,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if ParsedCertificate::try_from(certificate).is_err()
+            && let Ok((&[], parsed)) = X509Certificate::from_der(certificate)
+        {
+            let key = SubjectPublicKeyInfoDer::from(parsed.public_key().raw);
+            return verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms);
+        }
+        usual(message, certificate, signature, &self.algorithms)
+    }
+}
+
 impl ClientCertVerifier for AnyCertificate {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -229,7 +262,7 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        self.verify(message, certificate, signature, verify_tls12_signature)
     }
 
     fn verify_tls13_signature(
@@ -238,7 +271,7 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        self.verify(message, certificate, signature, verify_tls13_signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

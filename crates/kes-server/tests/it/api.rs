@@ -120,6 +120,54 @@ async fn lesson_47_a_request_refused_before_its_body_was_read_still_gets_its_ans
 }
 
 #[tokio::test]
+async fn a_refused_body_is_received_or_the_client_is_told_that_the_connection_ends() {
+    let f = Fixture::start().await;
+    let nobody = Who::named("nobody");
+    let refused = "POST /v1/key/encrypt/app-declared HTTP/1.1\r\nHost: x\r\n";
+    // A rest within limits, though it comes late: the connection goes on.
+    let mut connection = f.connect(&nobody).await.unwrap();
+    let late = async |c: &mut crate::harness::Connection, head: &str, rest: &str| {
+        c.write(head).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        c.send(rest.as_bytes(), "POST").await.unwrap()
+    };
+    let chunked = format!("{refused}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n");
+    for _ in 0..2 {
+        let answer = late(&mut connection, &chunked, "0\r\n\r\n").await;
+        assert_eq!((answer.status, answer.header("connection")), (403, None));
+    }
+    // One that never comes, one that is too long, and one that waits to be asked for.
+    let too_long = "A".repeat(2_000_000);
+    for (headers, body) in [
+        ("Content-Length: 10\r\n", "{}"),
+        ("Content-Length: 2000000\r\n", too_long.as_str()),
+        ("Content-Length: 2\r\nExpect: 100-continue\r\n", ""),
+    ] {
+        let mut connection = f.connect(&nobody).await.unwrap();
+        let text = format!("{refused}{headers}\r\n{body}");
+        let answer = connection.send(text.as_bytes(), "POST").await.unwrap();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (403, Some("close")),
+            "{headers}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_answered_without_a_body_over_http2_too() {
+    let f = Fixture::start().await;
+    let mut sender = f.connect_http2(&Who::root()).await;
+    let request = http::Request::head(format!("https://localhost:{}/v1/status", f.address.port()));
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 405);
+    assert_eq!(answer.headers()["content-length"], "52");
+    let body = http_body_util::BodyExt::collect(answer.into_body()).await;
+    assert!(body.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
 async fn put_and_post_are_the_same_and_405_names_the_method() {
     let f = Fixture::start().await;
     let root = Who::root();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use strongroom_kes_server::{
@@ -210,6 +211,26 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    pub(crate) async fn connect_http2(
+        &self,
+        who: &Who,
+    ) -> hyper::client::conn::http2::SendRequest<http_body_util::Empty<bytes::Bytes>> {
+        let mut config = who.client_config();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = TokioIo::new(connector.connect(name, stream).await.unwrap());
+        let executor = TokioExecutor::new();
+        let (sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+}
+
 /// A client's certificate, or none.
 #[derive(Clone)]
 pub(crate) enum Who {
@@ -285,6 +306,12 @@ impl Connection {
         text.push_str("\r\n");
         text.push_str(body.unwrap_or(""));
         self.send(text.as_bytes(), method).await
+    }
+
+    /// Sends these bytes alone.
+    pub(crate) async fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 
     /// Sends these bytes and reads one answer.

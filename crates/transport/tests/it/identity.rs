@@ -84,6 +84,44 @@ async fn a_certificate_without_its_key_is_refused() {
     assert!(outcome.is_err(), "{outcome:?}");
 }
 
+/// With `openssl req -new` and `openssl x509 -req`, which writes version 1: a key of P-256. It protects nothing.
+const VERSION_1: (&str, &str) = (
+    "-----BEGIN CERTIFICATE-----\nMIIBFDCBuwIUPixhqR69aQtjQ9kDqx1zCY2zWAIwCgYIKoZIzj0EAwIwDTELMAkG\nA1UEAwwCdjEwHhcNMjYxMTIxMDkzNzI2WhcNMjYxMTIzMDkzNzI2WjANMQswCQYD\nVQQDDAJ2MTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEVvb4eQdI+9rk0H3597\nymP0tUDcbYnwRv3CcwoBtT/tv5jfNdXjoHqdQJFAWsMtmKCrtPng5o2BAWJpMo+H\ngfQwCgYIKoZIzj0EAwIDSAAwRQIgYiU8V7X9yCLJG/YI2bjixZ5Orj8Svz/b73nw\ngkRJPpUCIQCR9GYiACa4Hco6GQF1WJaMli51iWk2KldDjMW9FGx3Pg==\n-----END CERTIFICATE-----\n",
+    "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg47zyKQuOXKoMVggE\nOUO9GVDcWWfjMfv9+eFgcVJ5urShRANCAARFb2+HkHSPva5NB9+fe8pj9LVA3G2J\n8Eb9wnMKAbU/7b+Y3zXV46B6nUCRQFrDLZigq7T54OaNgQFiaTKPh4H0\n-----END PRIVATE KEY-----\n",
+);
+
+#[tokio::test]
+async fn certificates_of_version_1_are_as_good_as_any_when_their_key_is_there() {
+    let server_identity = issued();
+    let tls = Tls::new(&server_identity.identity().unwrap(), &ANY).unwrap();
+    let server = start(Some(tls), Limits::default()).await;
+    let provider = strongroom_transport::tls::provider();
+    let own = issued().private_key;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (key, is_welcome) in [(VERSION_1.1, true), (own.as_str(), false)] {
+            let chain =
+                strongroom_transport::certificate::certificates(VERSION_1.0.as_bytes()).unwrap();
+            let key = private_key(key.as_bytes(), None).unwrap();
+            let key = provider.key_provider.load_private_key(key).unwrap();
+            let shown = Arc::new(rustls::sign::CertifiedKey::new(chain, key));
+            let mut roots = rustls::RootCertStore::empty();
+            let trusted = server_identity.certificate.as_bytes();
+            let trusted = strongroom_transport::certificate::certificates(trusted).unwrap();
+            roots.add_parsable_certificates(trusted);
+            let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
+            let outcome = match connect(server.address, &Arc::new(config)).await {
+                Ok(stream) => get(stream, "/").await,
+                Err(error) => Err(error),
+            };
+            assert_eq!(outcome.is_ok(), is_welcome, "{version:?}: {outcome:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn lesson_14_sessions_of_identified_clients_are_not_resumed() {
     let server_identity = issued();
