@@ -96,6 +96,17 @@ def test_removing_the_key_makes_objects_unreadable_in_words(dev, tmp_path):
         dev.start()
 
 
+def test_a_key_made_by_hand_serves_sse_kms(dev, tmp_path):
+    (tmp_path / "in").write_bytes(b"secret")
+    kes = os.environ.get("STRONGROOM_BINARY", "strongroom") + " kes"
+    put = "aws s3 cp in s3://box/file --sse aws:kms --sse-kms-key-id of-my-own"
+    dev.sh("aws s3 mb s3://box")
+    refused = dev.sh(put, check=False)
+    assert "KMS.NotFoundException" in refused.stderr and "of-my-own" in refused.stderr
+    dev.sh(f"{kes} key create of-my-own && {put} && aws s3 cp s3://box/file out")
+    assert (tmp_path / "out").read_bytes() == b"secret"
+
+
 def test_names_as_links_work(dev, tmp_path):
     link = tmp_path / "kes"
     link.symlink_to(os.path.realpath(os.environ["STRONGROOM_BINARY"]))
