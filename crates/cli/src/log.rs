@@ -7,7 +7,7 @@ use strongroom_kes_api::body::AuditEvent;
 use strongroom_kes_client::Log;
 
 use crate::duration;
-use crate::output::{Colour, header};
+use crate::output::{Colour, harmless, header};
 use crate::session::{Connect, Server};
 use crate::shell::Shell;
 
@@ -53,7 +53,8 @@ pub(crate) async fn run(args: LogArgs, shell: &mut Shell<'_>) -> anyhow::Result<
         } else if log == Log::Audit {
             shell.print(&audit_row(&stream.audit_event(&line)?))?;
         } else {
-            shell.print(&(stream.error_event(&line)?.message + "\n"))?;
+            let message = stream.error_event(&line)?.message;
+            shell.print(&(harmless(&message).into_owned() + "\n"))?;
         }
         // A pipe shows each line as it comes.
         shell.stdout.flush()?;
@@ -70,9 +71,9 @@ fn audit_row(event: &AuditEvent) -> String {
     row(
         &clock,
         &event.response.status.to_string(),
-        cut(&event.request.identity, IDENTITY_CHARS_MAX),
-        event.request.ip.as_deref().unwrap_or_default(),
-        cut(&event.request.path, PATH_CHARS_MAX),
+        cut(&harmless(&event.request.identity), IDENTITY_CHARS_MAX),
+        &harmless(event.request.ip.as_deref().unwrap_or_default()),
+        cut(&harmless(&event.request.path), PATH_CHARS_MAX),
         &latency,
     )
 }
@@ -85,4 +86,29 @@ fn cut(text: &str, chars_max: usize) -> &str {
     text.char_indices()
         .nth(chars_max)
         .map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_kes_api::body::AuditRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_somebody_asked_for_does_not_steer_the_terminal() {
+        let request = AuditRequest {
+            path: "/v1/x\u{1b}]0;pwned\u{7}\n".into(),
+            ..AuditRequest::default()
+        };
+        let event = AuditEvent {
+            request,
+            ..AuditEvent::default()
+        };
+        let shown = audit_row(&event);
+        let (line, rest) = shown.split_once('\n').unwrap();
+        assert!(
+            !line.contains(char::is_control) && rest.is_empty(),
+            "{shown:?}"
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! How results look.
 
+use std::borrow::Cow;
+
 use clap::ValueEnum;
 use clap::builder::styling::Style;
 use jiff::Timestamp;
@@ -58,6 +60,23 @@ pub(crate) fn date_and_time(time: Option<Timestamp>) -> String {
     }
 }
 
+/// A text that others chose, such as the path of somebody's request: control characters, which a terminal would obey, are
+/// spelt out.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// A header and one name a line; nothing at all without names. As JSON an array, `null` without names.
 pub(crate) fn print_names(
     shell: &mut Shell<'_>,
@@ -85,4 +104,18 @@ pub(crate) fn print_names(
         text.push('\n');
     }
     Ok(shell.print(&text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_terminal_is_not_steered_by_what_others_chose() {
+        assert_eq!(harmless("/v1/key/create/\u{fc}b"), "/v1/key/create/\u{fc}b");
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\r\n\u{9b}c\u{7f}"),
+            "a\\u{1b}[2Jb\\r\\n\\u{9b}c\\u{7f}"
+        );
+    }
 }
