@@ -465,6 +465,12 @@ impl Envelope {
         &self.protection
     }
 
+    /// The commitment. Nothing is proved by it being there: [`open`](Self::open) does that.
+    #[must_use]
+    pub const fn commitment(&self) -> &[u8; 32] {
+        &self.commitment
+    }
+
     /// The context that the data key is bound to; `None` for SSE-C.
     #[must_use]
     pub fn kms_context(&self, path: &ObjectPath<'_>) -> Option<Context> {

@@ -2,7 +2,7 @@
 //! encryption is. A copy onto itself within one scheme seals the key anew and moves no byte.
 
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, StreamingBlob};
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use strongroom_backend::Backend;
 use strongroom_backend::checksum::{Algorithm, ShowsChecksum as _};
 use strongroom_backend::complete::hex;
@@ -11,11 +11,12 @@ use strongroom_backend::headers::{check_copy_onto_itself, check_key, refuse_inte
 use strongroom_backend::integrity::{Expectations, ExpectedChecksum, ExpectedValue, VerifiedBody};
 use strongroom_backend::limits::BODY_BYTES_MAX;
 use strongroom_backend::object::{Checksum, EnvelopeChange, Location, ObjectHeaders, Stored};
-use strongroom_backend::put::{Finish, FinishSlot, Put};
+use strongroom_backend::put::{Finish, FinishSlot, Precondition, Put};
 
 use crate::Sse;
 use crate::connection::ConnectionSecurity;
 use crate::customer::{Customer, TakesSourceCustomer};
+use crate::error;
 use crate::intent::{Asked, Intent};
 use crate::opening::{Asker, Seen};
 use crate::put::{Write, Written, refuse_object_lock};
@@ -59,23 +60,32 @@ impl<B: Backend> Sse<B> {
         let input = req.input;
         check_key(&input.key)?;
         refuse_object_lock!(input);
-        check_source_size(seen.size)?;
         let headers = ObjectHeaders::from_copy_input(&input, &seen.stat().headers)?;
         let wanted = input
             .checksum_algorithm
             .as_ref()
             .map(|a| Algorithm::parse(a.as_str()))
             .transpose()?;
-        let unconditional = input.if_match.is_none() && input.if_none_match.is_none();
-        let precondition = self
+        let mut precondition = self
             .precondition(&to, input.if_match, input.if_none_match)
             .await?;
+        let onto_itself = from == to;
+        let unconditional = precondition == Precondition::None;
+        if onto_itself {
+            // What is written is made of what was seen. A write that came in between must not be undone.
+            let seen = Precondition::Generation(seen.stat().generation.clone());
+            if !unconditional && precondition != seen {
+                return Err(error::replaced_meanwhile());
+            }
+            precondition = seen;
+        }
 
-        let in_place = from == to && unconditional && wanted.is_none();
-        let written = if in_place && seen.envelope.as_ref().map(|e| e.scheme()) == intent.scheme() {
+        let same_scheme = seen.envelope.as_ref().map(|e| e.scheme()) == intent.scheme();
+        let written = if onto_itself && wanted.is_none() && same_scheme {
             self.seal_anew(&seen, headers, customer.as_ref(), &intent)
-                .await?
+                .await
         } else {
+            check_source_size(seen.size)?;
             let size = seen.size;
             let (body, kept) = self.source_body(&seen, customer.as_ref()).await?;
             let expected = expectations(size, wanted, kept.as_ref());
@@ -87,10 +97,17 @@ impl<B: Backend> Sse<B> {
                 precondition,
             };
             match &intent {
-                Intent::Plain => self.store_plain(write).await?,
-                intent => self.seal_and_store(write, intent).await?,
+                Intent::Plain => self.store_plain(write).await,
+                intent => self.seal_and_store(write, intent).await,
             }
         };
+        let written = written.map_err(|failed| {
+            if onto_itself && unconditional && failed.code() == &S3ErrorCode::PreconditionFailed {
+                error::replaced_meanwhile()
+            } else {
+                failed
+            }
+        })?;
 
         let mut result = CopyObjectResult {
             e_tag: Some(strong(&written.etag)),

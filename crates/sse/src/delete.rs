@@ -88,15 +88,20 @@ impl<B: Backend> Sse<B> {
         }
     }
 
-    /// A bucket takes its settings with it.
+    /// A bucket takes its settings with it. Only those that were there before it went: a new bucket of that
+    /// name may have its own by the time the old ones are cleared.
     pub(crate) async fn delete_bucket_and_settings(
         &self,
         req: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
         let bucket = req.input.bucket.clone();
+        let before = self
+            .settings
+            .before_delete(&bucket, &self.inner, &self.keys)
+            .await;
         let response = self.inner.delete_bucket(req).await?;
         // Left behind they would only make a new bucket of that name encrypt.
-        if let Err(error) = self.settings.delete(&bucket, &self.inner).await {
+        if let Err(error) = self.settings.clear_deleted(&bucket, before, self).await {
             tracing::warn!(bucket, %error, "the settings of a deleted bucket could not be deleted");
         }
         Ok(response)

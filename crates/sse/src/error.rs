@@ -105,11 +105,26 @@ pub(crate) fn no_kms() -> S3Error {
     )
 }
 
+const NOT_AUTHENTIC: &str = "ObjectNotAuthentic";
+
+/// Whether this is [`not_authentic`]'s.
+pub(crate) fn is_not_authentic(error: &S3Error) -> bool {
+    error.code().as_str() == NOT_AUTHENTIC
+}
+
+/// An object was replaced while a copy onto itself ran: the copy would undo that write.
+pub(crate) fn replaced_meanwhile() -> S3Error {
+    s3_error!(
+        OperationAborted,
+        "The object was replaced while it was being copied onto itself. Nothing was changed by the copy; try again."
+    )
+}
+
 /// A permanent fault of stored data. Never a 5xx: clients would retry it for minutes.
 pub(crate) fn not_authentic(what: impl std::fmt::Display) -> S3Error {
     tracing::error!(fault = %what, "stored object is not authentic");
     custom(
-        "ObjectNotAuthentic",
+        NOT_AUTHENTIC,
         StatusCode::CONFLICT,
         format!(
             "The stored object was changed, cut or exchanged since it was written, and is not released: {what}."

@@ -26,11 +26,12 @@ pub(crate) fn visible(
             format!("{stored}-1")
         });
     };
+    // The keys were read whole at start, so it is the envelope that is wrong: trying again does not help.
     let key = keys.etag_keys().get(id).ok_or_else(|| {
-        error::state(
-            "the key of the object's ETag",
-            format_args!("no key {}", id.get()),
-        )
+        error::not_authentic(format_args!(
+            "its ETag is under key {}, which this store does not have",
+            id.get()
+        ))
     })?;
     let stored = Etag::parse(stored).ok_or_else(|| error::not_authentic("its ETag is damaged"))?;
     Ok(key.reveal(stored, path, envelope.generation()).to_string())

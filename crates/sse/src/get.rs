@@ -14,6 +14,7 @@ use strongroom_envelope::{Kind, Scheme};
 use crate::Sse;
 use crate::connection::ConnectionSecurity;
 use crate::customer::{Customer, TakesCustomer};
+use crate::error;
 use crate::opening::{Asker, Details, Seen, not_applicable};
 use crate::put::refuse_source_customer;
 use crate::reply::{Encryption, ShowsEncryption as _};
@@ -116,7 +117,8 @@ impl<B: Backend> Sse<B> {
                 false => None,
                 true => match self.unlock(envelope, &at, None, Asker::Reader).await {
                     Ok(key) => Some(key),
-                    Err(error) if by_part => return Err(error),
+                    // Without the key the rest can be told; of what is damaged nothing.
+                    Err(error) if by_part || error::is_not_authentic(&error) => return Err(error),
                     Err(_) => None,
                 },
             }

@@ -15,15 +15,24 @@ use strongroom_envelope::{
 };
 
 use crate::Sse;
-use crate::body::open::{OpeningStream, VerifyFooter};
+use crate::body::open::{OpeningStream, Tail};
 use crate::checksum;
 use crate::customer::Customer;
 use crate::error;
 use crate::etags;
 use crate::sealing::path;
 
-/// Bucket, key and generation: a manifest never changes within a generation.
-pub(crate) type ManifestId = (String, String, String);
+/// Names a manifest that was read. A store that puts another envelope or body in the place of one finds no
+/// remembered manifest: all that it was verified against is in the name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ManifestId {
+    bucket: String,
+    key: String,
+    generation: String,
+    stored_length: u64,
+    /// The envelope's, which is proved before a manifest is asked for.
+    commitment: [u8; 32],
+}
 
 /// What a manifest takes in the cache.
 pub(crate) fn weight(manifest: &Manifest) -> u32 {
@@ -153,11 +162,13 @@ impl<B: Backend> Sse<B> {
             return Ok(None);
         }
         let stat = seen.stat();
-        let id = (
-            seen.at.bucket.clone(),
-            seen.at.key.clone(),
-            stat.generation.0.clone(),
-        );
+        let id = ManifestId {
+            bucket: seen.at.bucket.clone(),
+            key: seen.at.key.clone(),
+            generation: stat.generation.0.clone(),
+            stored_length: stat.stored_length,
+            commitment: *envelope.commitment(),
+        };
         if let Some(manifest) = self.manifests.get(&id).await {
             return Ok(Some(manifest));
         }
@@ -172,15 +183,9 @@ impl<B: Backend> Sse<B> {
             .footer_key()
             .open(stat.stored_length, &bytes)
             .map_err(|e| error::footer(&e))?;
-        let agrees = match envelope.kind() {
-            Kind::Multipart => manifest.kind() == BodyKind::Multipart,
-            Kind::Single { plain_length } => {
-                manifest.kind() == BodyKind::Single && manifest.plain_length() == plain_length
-            }
-        };
-        if !agrees {
-            return Err(error::not_authentic("its footer belongs to another body"));
-        }
+        envelope
+            .check_manifest(&manifest)
+            .map_err(|e| error::footer(&e))?;
         let manifest = Arc::new(manifest);
         self.manifests.insert(id, Arc::clone(&manifest)).await;
         Ok(Some(manifest))
@@ -215,20 +220,25 @@ impl<B: Backend> Sse<B> {
         let (Some(first), Some(last)) = (reads.first(), reads.last()) else {
             return Err(s3_error!(InternalError, "a range without bytes"));
         };
-        // A whole object whose footer was not read goes on to it, so that one read is enough.
-        let verify =
-            (manifest.is_none() && length == layout.plain_length()).then(|| VerifyFooter {
+        // A whole object is read on to its end, so that a changed byte is noticed wherever it is; and a
+        // footer that was not read needs no read of its own.
+        let whole = length == layout.plain_length();
+        let tail = match manifest {
+            _ if !whole => None,
+            Some(manifest) => Some(Tail::Padding(manifest.padding_length())),
+            None => Some(Tail::Footer {
                 stored_length,
                 plain_length: layout.plain_length(),
                 offset: layout.sealed_length(),
-            });
-        let end = if verify.is_some() {
-            stored_length
-        } else {
-            last.stored_end
+            }),
+        };
+        let end = match tail {
+            None => last.stored_end,
+            Some(Tail::Padding(bytes)) => layout.sealed_length() + bytes,
+            Some(Tail::Footer { .. }) => stored_length,
         };
         let stored = seen.object.read(first.stored_start..end).await?;
-        let mut stream = OpeningStream::new(stored, key, reads, verify);
+        let mut stream = OpeningStream::new(stored, key, reads, tail)?;
         let first = stream.next().await.transpose().map_err(opened_error)?;
         let first = futures::stream::iter(first.map(Ok::<_, StdError>));
         Ok(body::sized(first.chain(stream), length))

@@ -74,6 +74,17 @@ struct Found {
     stored: Option<Generation>,
 }
 
+/// A bucket's settings as they were before it was deleted.
+pub(crate) enum Before {
+    Nothing,
+    /// The record is there and does not open.
+    Unreadable,
+    Set {
+        stored: Generation,
+        generation: u64,
+    },
+}
+
 impl Settings {
     pub(crate) fn new(lease: Option<Duration>, clock: Clock) -> Self {
         Self {
@@ -118,8 +129,8 @@ impl Settings {
             .get(bucket)
             .map_or(0, |entry| entry.generation);
         let Some(stored) = stored else {
-            // Clearing the settings leaves a record behind, and deleting the bucket here forgets it: a record
-            // that was seen and is gone was taken away, unless another node deleted the bucket.
+            // Clearing the settings or deleting the bucket leaves a record behind: one that was seen and is
+            // gone was taken away. Another node may have deleted a bucket whose record it could not read.
             if seen > 0 && self.lease.is_none() {
                 return Err(error::state(WHAT, "the record was taken away"));
             }
@@ -169,7 +180,7 @@ impl Settings {
         }
     }
 
-    /// The bucket is gone: one of the same name begins anew.
+    /// The record is gone with the bucket: one of the same name begins anew.
     fn forget(&self, bucket: &str) {
         let mut remembered = self.lock();
         remembered.changes += 1;

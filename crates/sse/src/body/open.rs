@@ -20,14 +20,14 @@ const NONCE_AT: usize = 4;
 
 /// The plaintext of `reads`, whose stored bytes `stored` yields one after the other.
 ///
-/// Each part's opener sees that part's bytes alone. With `footer` the stored bytes of a plain PUT go on to
-/// the end of the body, and the last package is held back until the footer was found to describe it.
+/// Each part's opener sees that part's bytes alone. With a tail the stored bytes go on behind the last part,
+/// and the last package is held back until the tail was found to be right.
 pub(crate) struct OpeningStream {
     stored: StreamingBlob,
     key: ObjectKey,
     reads: VecDeque<PartRead>,
     part: Option<OpenPart>,
-    footer: Option<FooterCheck>,
+    tail: Option<TailCheck>,
     /// Stored bytes that came and were not taken yet.
     chunk: BytesMut,
     /// A package of which only the beginning came.
@@ -46,24 +46,36 @@ struct OpenPart {
     ends_stream: bool,
 }
 
-/// The footer of a plain PUT, verified while the body passes instead of by a read of its own.
-struct FooterCheck {
-    stored_length: u64,
-    plain_length: u64,
-    /// Bytes of padding and manifest.
-    bytes: usize,
-    tail: Vec<u8>,
-    nonce: Option<StreamNonce>,
+/// What follows the last part of an object that is read whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tail {
+    /// Padding and manifest of a plain PUT: verified while they pass instead of by a read of their own.
+    Footer {
+        stored_length: u64,
+        plain_length: u64,
+        /// Where the padding begins.
+        offset: u64,
+    },
+    /// The padding alone, of so many bytes: the manifest was verified before.
+    Padding(u64),
+}
+
+struct TailCheck {
+    /// Bytes of padding that are to come.
+    padding_left: u64,
+    manifest: Option<ManifestCheck>,
+    /// The last package's plaintext.
     held: Bytes,
 }
 
-/// How the footer of a whole plain PUT is verified.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VerifyFooter {
-    pub(crate) stored_length: u64,
-    pub(crate) plain_length: u64,
-    /// Where the padding and the manifest begin.
-    pub(crate) offset: u64,
+struct ManifestCheck {
+    stored_length: u64,
+    plain_length: u64,
+    /// Bytes that it has.
+    length: usize,
+    bytes: Vec<u8>,
+    /// Of the stream that was read.
+    nonce: Option<StreamNonce>,
 }
 
 impl OpeningStream {
@@ -71,26 +83,18 @@ impl OpeningStream {
         stored: StreamingBlob,
         key: ObjectKey,
         reads: Vec<PartRead>,
-        verify: Option<VerifyFooter>,
-    ) -> Self {
-        let footer = verify.map(|verify| FooterCheck {
-            stored_length: verify.stored_length,
-            plain_length: verify.plain_length,
-            bytes: usize::try_from(verify.stored_length - verify.offset).unwrap_or(usize::MAX),
-            tail: Vec::new(),
-            nonce: None,
-            held: Bytes::new(),
-        });
-        Self {
+        tail: Option<Tail>,
+    ) -> Result<Self, S3Error> {
+        Ok(Self {
             stored,
             key,
             reads: reads.into(),
             part: None,
-            footer,
+            tail: tail.map(TailCheck::new).transpose()?,
             chunk: BytesMut::new(),
             partial: BytesMut::new(),
             ended: false,
-        }
+        })
     }
 
     /// Opens what is at hand: the next plaintext, or `None` when more stored bytes are needed.
@@ -101,7 +105,7 @@ impl OpeningStream {
             self.part = Some(OpenPart::new(&self.key, &read));
         }
         let Some(part) = &mut self.part else {
-            return self.step_footer();
+            return self.step_tail();
         };
         let wanted = usize::try_from(part.sealed_left)
             .unwrap_or(usize::MAX)
@@ -109,10 +113,10 @@ impl OpeningStream {
         let Some(package) = gather(&mut self.partial, &mut self.chunk, wanted) else {
             return Ok(Step::Need);
         };
-        if let Some(footer) = &mut self.footer
-            && footer.nonce.is_none()
+        if let Some(manifest) = self.tail.as_mut().and_then(|tail| tail.manifest.as_mut())
+            && manifest.nonce.is_none()
         {
-            footer.nonce = package[NONCE_AT..HEADER_BYTES]
+            manifest.nonce = package[NONCE_AT..HEADER_BYTES]
                 .first_chunk()
                 .map(|n| StreamNonce::from_bytes(*n));
         }
@@ -121,29 +125,27 @@ impl OpeningStream {
             return Ok(Step::Release(plain));
         }
         self.part = None;
-        match &mut self.footer {
-            Some(footer) if self.reads.is_empty() => {
-                footer.held = plain;
+        match &mut self.tail {
+            Some(tail) if self.reads.is_empty() => {
+                tail.held = plain;
                 Ok(Step::Release(Bytes::new()))
             }
             _ => Ok(Step::Release(plain)),
         }
     }
 
-    fn step_footer(&mut self) -> Result<Step, S3Error> {
-        let Some(mut footer) = self.footer.take() else {
+    fn step_tail(&mut self) -> Result<Step, S3Error> {
+        let Some(mut tail) = self.tail.take() else {
             return Ok(Step::End);
         };
-        let missing = footer.bytes - footer.tail.len();
-        let taken = missing.min(self.chunk.len());
-        footer.tail.extend_from_slice(&self.chunk[..taken]);
-        self.chunk.advance(taken);
-        if taken < missing {
-            self.footer = Some(footer);
+        if !tail.take(&mut self.chunk)? {
+            self.tail = Some(tail);
             return Ok(Step::Need);
         }
-        footer.verify(&self.key)?;
-        Ok(Step::Release(footer.held))
+        if let Some(manifest) = &tail.manifest {
+            manifest.verify(&self.key)?;
+        }
+        Ok(Step::Release(tail.held))
     }
 }
 
@@ -209,22 +211,67 @@ impl OpenPart {
     }
 }
 
-impl FooterCheck {
+impl TailCheck {
+    fn new(tail: Tail) -> Result<Self, S3Error> {
+        let (padding_left, manifest) = match tail {
+            Tail::Padding(bytes) => (bytes, None),
+            Tail::Footer {
+                stored_length,
+                plain_length,
+                offset,
+            } => {
+                let place = footer::place(stored_length).map_err(|e| error::footer(&e))?;
+                let cut = || error::not_authentic("its footer is cut");
+                let padding = place.offset.checked_sub(offset).ok_or_else(cut)?;
+                let manifest = ManifestCheck {
+                    stored_length,
+                    plain_length,
+                    length: usize::try_from(place.length).unwrap_or(usize::MAX),
+                    bytes: Vec::new(),
+                    nonce: None,
+                };
+                (padding, Some(manifest))
+            }
+        };
+        Ok(Self {
+            padding_left,
+            manifest,
+            held: Bytes::new(),
+        })
+    }
+
+    /// Takes what is its own from the stored bytes at hand; true when it has all. The padding means nothing,
+    /// but nobody wrote anything else than zeros there.
+    fn take(&mut self, chunk: &mut BytesMut) -> Result<bool, S3Error> {
+        let padding = usize::try_from(self.padding_left)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
+        if chunk[..padding].iter().any(|byte| *byte != 0) {
+            return Err(error::not_authentic(
+                "the padding of its footer was changed",
+            ));
+        }
+        chunk.advance(padding);
+        self.padding_left -= padding as u64;
+        let Some(manifest) = &mut self.manifest else {
+            return Ok(self.padding_left == 0);
+        };
+        let taken = (manifest.length - manifest.bytes.len()).min(chunk.len());
+        manifest.bytes.extend_from_slice(&chunk[..taken]);
+        chunk.advance(taken);
+        Ok(manifest.bytes.len() == manifest.length)
+    }
+}
+
+impl ManifestCheck {
     fn verify(&self, key: &ObjectKey) -> Result<(), S3Error> {
-        let place = footer::place(self.stored_length).map_err(|e| error::footer(&e))?;
-        let length = usize::try_from(place.length).unwrap_or(usize::MAX);
-        let (padding, manifest) = self
-            .tail
-            .split_at_checked(self.tail.len().saturating_sub(length))
-            .ok_or_else(|| error::not_authentic("its footer is cut"))?;
         let manifest = key
             .footer_key()
-            .open(self.stored_length, manifest)
+            .open(self.stored_length, &self.bytes)
             .map_err(|e| error::footer(&e))?;
         let agrees = manifest.kind() == BodyKind::Single
             && manifest.plain_length() == self.plain_length
-            && manifest.parts().first().map(|part| part.nonce) == self.nonce
-            && padding.iter().all(|byte| *byte == 0);
+            && manifest.parts().first().map(|part| part.nonce) == self.nonce;
         if agrees {
             Ok(())
         } else {

@@ -9,7 +9,7 @@ use strongroom_backend::put::{Finish, FinishSlot};
 use strongroom_dare::{SEALED_PACKAGE_BYTES, StreamNonce};
 use strongroom_envelope::{BodyLayout, Manifest, ObjectKey};
 
-use super::open::{OpeningStream, VerifyFooter};
+use super::open::{OpeningStream, Tail};
 use super::seal::{Ending, sealed_body};
 
 const NONCE: [u8; 12] = [7; 12];
@@ -80,7 +80,7 @@ async fn open(
     let layout = BodyLayout::single(plain_length).unwrap();
     let reads = layout.read(offset, length).unwrap();
     let whole = length == plain_length;
-    let verify = whole.then(|| VerifyFooter {
+    let verify = whole.then(|| Tail::Footer {
         stored_length: stored.len() as u64,
         plain_length,
         offset: layout.sealed_length(),
@@ -91,7 +91,8 @@ async fn open(
     } else {
         reads[reads.len() - 1].stored_end as usize
     };
-    let mut stream = OpeningStream::new(pieces(&stored[start..end], sizes), key(), reads, verify);
+    let mut stream =
+        OpeningStream::new(pieces(&stored[start..end], sizes), key(), reads, verify).unwrap();
     let mut plain = Vec::new();
     while let Some(item) = stream.next().await {
         match item {
@@ -222,7 +223,7 @@ async fn a_range_that_reaches_the_end_demands_the_final_package() {
     let layout = BodyLayout::single(2 * 65_536).unwrap();
     let reads = layout.read(65_536, 65_536).unwrap();
     let bytes = &stored[SEALED_PACKAGE_BYTES..2 * SEALED_PACKAGE_BYTES];
-    let mut stream = OpeningStream::new(pieces(bytes, &[1 << 20]), key(), reads, None);
+    let mut stream = OpeningStream::new(pieces(bytes, &[1 << 20]), key(), reads, None).unwrap();
     assert!(stream.next().await.unwrap().is_err());
 }
 

@@ -61,8 +61,9 @@ impl<B: Backend> Sse<B> {
             .finish(input, &at, &id, &upload, &envelope, customer.as_ref())
             .await
         {
-            // Another Complete of the same upload came first.
-            Err(error) if error.code() == &S3ErrorCode::NoSuchUpload => {
+            // Another Complete of the same upload may have come first. Then its parts are gone, and what it
+            // left there breaks this one's conditions.
+            Err(error) if may_be_done(&error) => {
                 self.completed_before(input, &at, &id).await?.ok_or(error)?
             }
             done => done?,
@@ -173,6 +174,15 @@ impl<B: Backend> Sse<B> {
             encryption: Encryption::of(envelope, None),
         }))
     }
+}
+
+fn may_be_done(error: &s3s::S3Error) -> bool {
+    [
+        &S3ErrorCode::NoSuchUpload,
+        &S3ErrorCode::InvalidPart,
+        &S3ErrorCode::PreconditionFailed,
+    ]
+    .contains(&error.code())
 }
 
 /// S3's rule, for opaque ETags too: the MD5 of the parts' digests, and their number.

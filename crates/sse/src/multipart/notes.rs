@@ -14,7 +14,6 @@ use crate::state::Keys;
 use crate::{checksum, etags};
 
 const VERSION: u8 = 1;
-const WHAT: &str = "the record of the upload";
 
 /// Seals what an upload keeps.
 pub(super) fn seal_upload(
@@ -37,12 +36,15 @@ pub(super) fn open_upload(
     keys: &Keys,
 ) -> S3Result<FooterKey> {
     let name = upload_name(envelope.generation(), at);
-    let opened = keys
-        .open(&name, sealed)
-        .map_err(|e| error::state(WHAT, e))?;
+    let damaged = |why: &dyn std::fmt::Display| {
+        error::not_authentic(format_args!(
+            "the record of its upload does not open: {why}"
+        ))
+    };
+    let opened = keys.open(&name, sealed).map_err(|e| damaged(&e))?;
     match opened.plaintext.split_first() {
-        Some((&VERSION, key)) => FooterKey::try_from_slice(key).map_err(|e| error::state(WHAT, e)),
-        _ => Err(error::state(WHAT, "its version is not known")),
+        Some((&VERSION, key)) => FooterKey::try_from_slice(key).map_err(|e| damaged(&e)),
+        _ => Err(damaged(&"its version is not known")),
     }
 }
 

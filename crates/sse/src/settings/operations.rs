@@ -12,7 +12,9 @@ use strongroom_backend::Backend;
 use strongroom_backend::error::custom;
 use strongroom_envelope::{Context, ObjectPath, Scheme};
 
-use super::{BucketEncryption, DefaultAlgorithm, Settings, WHAT, record, record_name};
+use super::{
+    Before, BucketEncryption, DefaultAlgorithm, Found, Settings, WHAT, record, record_name,
+};
 use crate::Sse;
 use crate::data_keys::Wanted;
 use crate::error;
@@ -151,13 +153,55 @@ impl Settings {
         ))
     }
 
-    /// The bucket was deleted.
-    pub(crate) async fn delete(&self, bucket: &str, inner: &impl Backend) -> S3Result<()> {
+    /// What [`clear_deleted`](Self::clear_deleted) is to clear.
+    pub(crate) async fn before_delete(
+        &self,
+        bucket: &str,
+        inner: &impl Backend,
+        keys: &Keys,
+    ) -> Before {
+        match self.read(bucket, inner, keys).await {
+            Ok(Found {
+                settings: Some(_),
+                stored: Some(stored),
+                generation,
+            }) => Before::Set { stored, generation },
+            Ok(_) => Before::Nothing,
+            Err(_) => Before::Unreadable,
+        }
+    }
+
+    /// The bucket was deleted: clears the settings that it had. The record stays and goes on counting, so
+    /// that an older one is refused also in a new bucket of that name.
+    pub(crate) async fn clear_deleted<B: Backend>(
+        &self,
+        bucket: &str,
+        before: Before,
+        sse: &Sse<B>,
+    ) -> S3Result<()> {
         let name = record_name(bucket)?;
-        self.forget(bucket);
-        let deleted = inner.delete_record(&name).await;
-        self.forget(bucket);
-        deleted
+        let cleared = match before {
+            Before::Nothing => return Ok(()),
+            // Nobody could clear it otherwise, and a new bucket would take no write.
+            Before::Unreadable => {
+                self.forget(bucket);
+                sse.inner.delete_record(&name).await
+            }
+            Before::Set { stored, generation } => {
+                let plain = record::encode(None).map_err(|e| error::state(WHAT, e))?;
+                let sealed = sse
+                    .keys
+                    .seal(name.as_str(), generation + 1, &plain, &sse.entropy)?;
+                self.outdate(bucket);
+                match sse.inner.write_record(&name, Some(&stored), sealed).await {
+                    // Somebody changed them since: they are a new bucket's.
+                    Err(e) if e.code() == &S3ErrorCode::PreconditionFailed => Ok(()),
+                    written => written.map(|_| ()),
+                }
+            }
+        };
+        self.outdate(bucket);
+        cleared
     }
 }
 
