@@ -5,5 +5,6 @@ mod api;
 mod harness;
 mod identity;
 mod replay;
+mod replay_older;
 mod resilience;
 mod takeover;

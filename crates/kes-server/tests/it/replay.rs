@@ -268,19 +268,19 @@ async fn every_recorded_exchange_is_answered_as_recorded_or_as_listed() {
     assert_eq!(compared, 197);
 }
 
-struct Request {
-    who: Who,
+pub(crate) struct Request {
+    pub(crate) who: Who,
     name: String,
-    is_anonymous: bool,
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    recorded_body: String,
-    body: Option<String>,
+    pub(crate) is_anonymous: bool,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) recorded_body: String,
+    pub(crate) body: Option<String>,
 }
 
 impl Request {
-    fn of(exchange: &Value) -> Self {
+    pub(crate) fn of(exchange: &Value) -> Self {
         let request = &exchange["request"];
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         let name = text(&exchange["as"]);
@@ -334,7 +334,7 @@ impl Request {
 
 /// Recorded ciphertexts belong to recorded keys: a key that was just made is exchanged for the recorded one, and one that
 /// upstream refused to make is taken away again.
-fn after(request: &Request, recorded: &Path, keys: &Path) {
+pub(crate) fn after(request: &Request, recorded: &Path, keys: &Path) {
     for route in ["/v1/key/create/", "/v1/key/import/"] {
         if let Some(name) = request.path.strip_prefix(route)
             && keys.join(name).is_file()
@@ -346,7 +346,7 @@ fn after(request: &Request, recorded: &Path, keys: &Path) {
     }
 }
 
-fn take_recorded_key(recorded: &Path, keys: &Path, name: &str) -> bool {
+pub(crate) fn take_recorded_key(recorded: &Path, keys: &Path, name: &str) -> bool {
     match std::fs::read(recorded.join(name)) {
         Ok(value) => std::fs::write(keys.join(name), value).is_ok(),
         Err(_) => false,
