@@ -1,12 +1,13 @@
 //! A KMS in memory that counts its calls and can be made to fail.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use strongroom_envelope::{MasterCipher, MasterKey};
 use strongroom_kms::{DataKey, EndpointStatus, KeyInfo, Kms, KmsError, NewDataKey};
+use tokio::sync::Notify;
 
 pub(crate) const DEFAULT_KEY: &str = "default-key";
 pub(crate) const OTHER_KEY: &str = "other-key";
@@ -16,6 +17,24 @@ pub(crate) struct FakeKms {
     pub(crate) made: AtomicU64,
     pub(crate) opened: AtomicU64,
     fault: Mutex<Option<fn(&str) -> KmsError>>,
+    gate: Mutex<Option<Arc<Gate>>>,
+}
+
+/// Holds a call for a data key until it is let go.
+#[derive(Default)]
+pub(crate) struct Gate {
+    reached: Notify,
+    released: Notify,
+}
+
+impl Gate {
+    pub(crate) async fn is_reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
 }
 
 impl FakeKms {
@@ -26,11 +45,19 @@ impl FakeKms {
             made: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             fault: Mutex::new(None),
+            gate: Mutex::new(None),
         }
     }
 
     pub(crate) fn fail_with(&self, fault: Option<fn(&str) -> KmsError>) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// The next call for a data key waits.
+    pub(crate) fn hold_next(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
     }
 
     pub(crate) fn remove(&self, name: &str) {
@@ -70,6 +97,11 @@ impl Kms for FakeKms {
         context: &[u8],
     ) -> Result<NewDataKey, KmsError> {
         self.made.fetch_add(1, Ordering::SeqCst);
+        let gate = self.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.reached.notify_one();
+            gate.released.notified().await;
+        }
         let name = key.unwrap_or(DEFAULT_KEY);
         let master = self.key(name)?;
         let plain = random::<32>();

@@ -9,9 +9,11 @@
 mod contract;
 mod copies;
 mod faults;
+mod flips;
 mod harness;
 mod keys;
 mod kms;
 mod multipart;
+mod races;
 mod schemes;
 mod settings;

@@ -5,9 +5,9 @@ use s3s::{S3, S3Result};
 
 use crate::harness::*;
 
-const PART: usize = 5 * MIB;
+pub(crate) const PART: usize = 5 * MIB;
 
-struct Uploading<'s> {
+pub(crate) struct Uploading<'s> {
     server: &'s Server,
     key: String,
     id: String,
@@ -15,11 +15,15 @@ struct Uploading<'s> {
 }
 
 impl Server {
-    async fn begin(&self, key: &str, how: How) -> Uploading<'_> {
+    pub(crate) async fn begin(&self, key: &str, how: How) -> Uploading<'_> {
         self.begin_with(create_input(key, how), how).await
     }
 
-    async fn begin_with(&self, input: CreateMultipartUploadInput, how: How) -> Uploading<'_> {
+    pub(crate) async fn begin_with(
+        &self,
+        input: CreateMultipartUploadInput,
+        how: How,
+    ) -> Uploading<'_> {
         let key = input.key.clone();
         let created = self
             .sse
@@ -53,7 +57,7 @@ impl Server {
 }
 
 impl Uploading<'_> {
-    async fn part(&self, number: i32, bytes: &[u8]) -> CompletedPart {
+    pub(crate) async fn part(&self, number: i32, bytes: &[u8]) -> CompletedPart {
         let put = self
             .part_as(number, bytes, self.how.to_read())
             .await
@@ -65,7 +69,12 @@ impl Uploading<'_> {
         }
     }
 
-    async fn part_as(&self, number: i32, bytes: &[u8], how: How) -> S3Result<UploadPartOutput> {
+    pub(crate) async fn part_as(
+        &self,
+        number: i32,
+        bytes: &[u8],
+        how: How,
+    ) -> S3Result<UploadPartOutput> {
         let mut input = UploadPartInput::builder()
             .bucket(BUCKET.into())
             .key(self.key.clone())
@@ -84,7 +93,7 @@ impl Uploading<'_> {
         Ok(self.server.sse.upload_part(request(input)).await?.output)
     }
 
-    fn complete_input(&self, parts: &[CompletedPart]) -> CompleteMultipartUploadInput {
+    pub(crate) fn complete_input(&self, parts: &[CompletedPart]) -> CompleteMultipartUploadInput {
         CompleteMultipartUploadInput {
             bucket: BUCKET.into(),
             key: self.key.clone(),
@@ -97,7 +106,10 @@ impl Uploading<'_> {
     }
 
     /// Without any key, as most SDKs do.
-    async fn complete(&self, parts: &[CompletedPart]) -> S3Result<CompleteMultipartUploadOutput> {
+    pub(crate) async fn complete(
+        &self,
+        parts: &[CompletedPart],
+    ) -> S3Result<CompleteMultipartUploadOutput> {
         let input = self.complete_input(parts);
         Ok(self
             .server

@@ -176,6 +176,71 @@ async fn settings_go_with_their_bucket() {
     assert_eq!(server.method_of_a_plain_put().await, None);
 }
 
+/// The record goes on counting, so that settings of an earlier life are not taken for this one's.
+#[tokio::test]
+async fn settings_of_a_deleted_bucket_that_are_put_back_are_refused() {
+    let server =
+        Server::with(|config| config.settings_lease = Some(std::time::Duration::ZERO)).await;
+    let name = RecordName::new(format!("buckets/{BUCKET}/encryption")).unwrap();
+    let mut blocking = rule("AES256", None);
+    blocking.blocked_encryption_types = Some(BlockedEncryptionTypes {
+        encryption_type: Some(vec!["SSE-C".to_owned().into()]),
+    });
+    server.set(vec![blocking]).await.unwrap();
+    let inner = server.sse.inner();
+    let old = inner.read_record(&name).await.unwrap().unwrap();
+    let bucket = DeleteBucketInput {
+        bucket: BUCKET.into(),
+        ..Default::default()
+    };
+    server.sse.delete_bucket(request(bucket)).await.unwrap();
+    let bucket = CreateBucketInput {
+        bucket: BUCKET.into(),
+        ..Default::default()
+    };
+    server.sse.create_bucket(request(bucket)).await.unwrap();
+    server.put("key", b"x", How::Customer(7)).await.unwrap();
+    let now = inner.read_record(&name).await.unwrap().unwrap().generation;
+    inner
+        .write_record(&name, Some(&now), old.bytes)
+        .await
+        .unwrap();
+    assert_eq!(
+        code(server.put("key", b"x", How::Nothing).await),
+        "InternalError"
+    );
+}
+
+/// Who deletes a bucket whose settings cannot be read gets rid of them.
+#[tokio::test]
+async fn a_deleted_bucket_takes_unreadable_settings_with_it() {
+    let server = Server::new().await;
+    server.set(vec![rule("AES256", None)]).await.unwrap();
+    let name = RecordName::new(format!("buckets/{BUCKET}/encryption")).unwrap();
+    let inner = server.sse.inner();
+    let good = inner.read_record(&name).await.unwrap().unwrap();
+    inner
+        .write_record(&name, Some(&good.generation), vec![1; 40].into())
+        .await
+        .unwrap();
+    let server = server.restarted(|_| {}).await.unwrap();
+    assert_eq!(
+        code(server.put("key", b"x", How::Nothing).await),
+        "InternalError"
+    );
+    let bucket = DeleteBucketInput {
+        bucket: BUCKET.into(),
+        ..Default::default()
+    };
+    server.sse.delete_bucket(request(bucket)).await.unwrap();
+    let bucket = CreateBucketInput {
+        bucket: BUCKET.into(),
+        ..Default::default()
+    };
+    server.sse.create_bucket(request(bucket)).await.unwrap();
+    server.put("key", b"x", How::Nothing).await.unwrap();
+}
+
 #[tokio::test]
 async fn lesson_34_settings_that_cannot_be_read_fail_the_write() {
     let server = Server::new().await;
