@@ -3,12 +3,15 @@
 //! A new key is written to a temporary file, made durable, and linked to its name. `link(2)` fails when the name
 //! exists, so nothing is ever overwritten, also not by another server on the same directory; and a name never shows half
 //! a value, whenever the power goes. Temporary files start with a dot, which no key name holds.
+//!
+//! Some file systems have no links (SMB shares, FAT, many in user space). There a key is made under its own name right
+//! away, as upstream does: nothing is overwritten either, but a reader may meet half a value, and a power cut leave one.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -33,6 +36,8 @@ struct Directory {
     /// Tells this store's temporary files from those of every other process and machine on the directory.
     temporary_nonce: u64,
     temporary_count: AtomicU64,
+    /// The file system has hard links, as far as is known.
+    has_links: AtomicBool,
 }
 
 impl FsStore {
@@ -57,6 +62,7 @@ impl FsStore {
             handle,
             temporary_nonce,
             temporary_count,
+            has_links: AtomicBool::new(true),
         })))
     }
 
@@ -85,6 +91,12 @@ fn make_directory(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(path)
+}
+
+/// What `link(2)` answers where there are no links; EPERM by its manual, the others by what is seen.
+fn is_without_links(error: &io::Error) -> bool {
+    let known = [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS];
+    Errno::from_io_error(error).is_some_and(|errno| known.contains(&errno))
 }
 
 #[async_trait]
@@ -143,8 +155,27 @@ impl Directory {
         if rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(StoreError::Exists);
         }
+        let outcome = if self.has_links.load(Ordering::Relaxed) {
+            match self.create_by_link(name, value) {
+                Err(error) if is_without_links(&error) => {
+                    self.has_links.store(false, Ordering::Relaxed);
+                    self.write_new(name.as_str(), value)
+                }
+                outcome => outcome,
+            }
+        } else {
+            self.write_new(name.as_str(), value)
+        };
+        match outcome {
+            Ok(()) => self.sync().map_err(|e| self.failed("store", name, e)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(StoreError::Exists),
+            Err(error) => Err(self.failed("store", name, error)),
+        }
+    }
+
+    fn create_by_link(&self, name: &KeyName, value: &StoredValue) -> io::Result<()> {
         let temporary = self.temporary_name();
-        let outcome = self.write_temporary(&temporary, value).and_then(|()| {
+        let outcome = self.write_new(&temporary, value).and_then(|()| {
             rustix::fs::linkat(
                 &self.handle,
                 &temporary,
@@ -156,11 +187,7 @@ impl Directory {
         });
         // A leftover is harmless: it is listed by nobody, and holds a key that was never used.
         let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
-        match outcome {
-            Ok(()) => self.sync().map_err(|e| self.failed("store", name, e)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(StoreError::Exists),
-            Err(error) => Err(self.failed("store", name, error)),
-        }
+        outcome
     }
 
     fn temporary_name(&self) -> String {
@@ -168,13 +195,19 @@ impl Directory {
         format!("{TEMPORARY_PREFIX}{:016x}-{count:x}", self.temporary_nonce)
     }
 
-    fn write_temporary(&self, temporary: &str, value: &StoredValue) -> io::Result<()> {
+    fn write_new(&self, file_name: &str, value: &StoredValue) -> io::Result<()> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.handle, temporary, flags, KEY_MODE)?;
+        let file = rustix::fs::openat(&self.handle, file_name, flags, KEY_MODE)?;
         let mut file = std::fs::File::from(file);
-        file.write_all(value.expose().as_bytes())?;
-        file.sync_all()
+        let written = file
+            .write_all(value.expose().as_bytes())
+            .and_then(|()| file.sync_all());
+        if written.is_err() {
+            // Only what was made here: another server may have taken the name otherwise.
+            let _ = rustix::fs::unlinkat(&self.handle, file_name, AtFlags::empty());
+        }
+        written
     }
 
     fn get(&self, name: &KeyName) -> Result<StoredValue, StoreError> {

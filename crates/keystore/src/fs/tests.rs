@@ -34,6 +34,41 @@ async fn a_key_is_one_private_file_that_holds_the_value_and_nothing_else() {
     assert_eq!(entries.len(), 1, "no temporary file stays: {entries:?}");
 }
 
+#[tokio::test]
+async fn where_there_are_no_links_a_key_is_made_in_place_and_never_over_another() {
+    let (_folder, one) = store();
+    let other = FsStore::open(one.path()).unwrap();
+    for s in [&one, &other] {
+        s.0.has_links.store(false, Ordering::Relaxed);
+    }
+    for round in 0..50 {
+        let key = name(&format!("k{round}"));
+        let (a, b) = tokio::join!(
+            one.create(&key, value("one")),
+            other.create(&key, value("other"))
+        );
+        let (made, refused) = if a.is_ok() { ("one", b) } else { ("other", a) };
+        assert!(matches!(refused, Err(StoreError::Exists)), "{refused:?}");
+        assert_eq!(one.get(&key).await.unwrap().expose(), made);
+    }
+    let mode = std::fs::metadata(one.path().join("k0"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let entries = std::fs::read_dir(one.path()).unwrap().count();
+    assert_eq!(entries, 50, "nothing else was left");
+}
+
+#[test]
+fn what_a_file_system_without_links_answers_is_known() {
+    for errno in [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS] {
+        assert!(is_without_links(&errno.into()), "{errno}");
+    }
+    for errno in [Errno::EXIST, Errno::NOSPC, Errno::ACCESS, Errno::IO] {
+        assert!(!is_without_links(&errno.into()), "{errno}");
+    }
+}
+
 #[test]
 fn a_file_instead_of_the_directory_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
