@@ -154,16 +154,22 @@ impl KesKms {
                 let message = Secret::copied_from(Fingerprint::KES_MESSAGE);
                 match self.call(key, clients.all.hmac(key, message)).await {
                     Ok(mac) => Ok(mac.expose().try_into().ok().map(Fingerprint::from_kes_hmac)),
-                    // No HMAC key, or no permission to use it.
-                    Err(KmsError::NotSupported { .. } | KmsError::Denied { .. }) => {
-                        match self.call(key, clients.all.describe_key(key)).await {
-                            Ok(info) => Ok(info
-                                .created_at
-                                .map(|at| Fingerprint::KesCreatedAt(at.to_string()))),
-                            Err(KmsError::Denied { .. }) => Ok(None),
-                            Err(error) => Err(error),
-                        }
-                    }
+                    // No HMAC key, no permission to use it, or no such route: upstream before 2024 answers 404 or 501.
+                    Err(
+                        KmsError::NotSupported { .. }
+                        | KmsError::Denied { .. }
+                        | KmsError::Refused { .. },
+                    ) => match self.call(key, clients.all.describe_key(key)).await {
+                        Ok(info) => Ok(info
+                            .created_at
+                            .map(|at| Fingerprint::KesCreatedAt(at.to_string()))),
+                        Err(
+                            KmsError::NotSupported { .. }
+                            | KmsError::Denied { .. }
+                            | KmsError::Refused { .. },
+                        ) => Ok(None),
+                        Err(error) => Err(error),
+                    },
                     Err(error) => Err(error),
                 }
             });

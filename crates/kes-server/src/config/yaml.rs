@@ -39,7 +39,9 @@ pub(super) enum Value {
 
 /// Reads one document; an empty one is an empty map.
 pub(super) fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
-    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str(text)?;
+    // An error would quote the lines around it, and with them passwords and tokens.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options)?;
     Ok(match raw {
         Some(raw) => resolve(raw, text),
         None => Node {
@@ -200,6 +202,22 @@ mod tests {
             panic!()
         };
         assert!(matches!(&list[1].value, Value::Scalar(s) if s == "é"));
+    }
+
+    #[test]
+    fn an_error_tells_the_place_and_quotes_nothing() {
+        for broken in [
+            "tls:\n  password: geheim\n  key: [\n",
+            "tls:\n  password: \"geheim\n",
+            "tls:\n  password: geheim: x\n",
+            "tls:\n  password: geheim\n  password: geheim\n",
+        ] {
+            let error = parse(broken).unwrap_err();
+            let (shown, debug) = (error.to_string(), format!("{error:?}"));
+            assert!(shown.contains("line "), "{shown}");
+            assert!(!shown.contains("geheim"), "{shown}");
+            assert!(!debug.contains("geheim"), "{debug}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use strongroom_kes_client::{Endpoint, KeyName};
 use strongroom_kms::contract::{self, Creates};
 use strongroom_kms::{KesKms, Kms, KmsError};
 
-use crate::server::{KEY, Server};
+use crate::server::{KEY, Server, start_of_2023};
 
 const DATA_KEYS: [&str; 2] = ["/v1/key/generate/*", "/v1/key/decrypt/*"];
 
@@ -63,6 +63,15 @@ async fn the_fingerprint_is_the_hmac_else_the_time_of_creation() {
         kms.describe(KEY).await.unwrap().created_at.as_ref(),
         Some(at)
     );
+}
+
+#[tokio::test]
+async fn a_server_without_the_hmac_route_has_the_time_of_creation() {
+    let (settings, _running) = start_of_2023().await;
+    let kms = KesKms::new(&settings).unwrap();
+    let made = kms.new_data_key(None, b"{}").await.unwrap();
+    let expected = Fingerprint::KesCreatedAt("2023-01-02T03:04:05Z".into());
+    assert_eq!(made.fingerprint, Some(expected));
 }
 
 #[tokio::test]
