@@ -39,9 +39,6 @@ impl<B: Backend> Sse<B> {
         let seen = self
             .look_at_source(&from, customer.as_ref(), &ReadConditions::from(&req.input))
             .await?;
-        if from == to && seen.envelope.is_some() {
-            check_copy_onto_itself(&req.input, re_encrypts)?;
-        }
         let intent = match (&seen.envelope, intent) {
             // Metadata that is replaced in place must not decrypt the object.
             (Some(envelope), Intent::Plain) if from == to => {
@@ -55,6 +52,12 @@ impl<B: Backend> Sse<B> {
             }
             (_, intent) => intent,
         };
+        if from == to
+            && let Some(envelope) = &seen.envelope
+        {
+            let other_scheme = intent.scheme() != Some(envelope.scheme());
+            check_copy_onto_itself(&req.input, re_encrypts || other_scheme)?;
+        }
 
         refuse_internal(&req.headers)?;
         let input = req.input;

@@ -76,8 +76,11 @@ impl<B: Backend> Sse<B> {
         &self,
         req: S3Request<PostObjectInput>,
     ) -> S3Result<S3Response<PostObjectOutput>> {
+        let facts = form::Facts::of(&req);
         let put = self.put(req.map_input(form::into_put)).await?;
-        Ok(put.map_output(form::from_put))
+        let mut answer = put.map_output(form::from_put);
+        facts.describe(&mut answer);
+        Ok(answer)
     }
 
     async fn intend(&self, req: &mut S3Request<PutObjectInput>) -> S3Result<Intent> {

@@ -17,3 +17,4 @@ mod multipart;
 mod races;
 mod schemes;
 mod settings;
+mod wire;
