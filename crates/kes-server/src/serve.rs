@@ -154,7 +154,7 @@ impl Inner {
         let (caller, outcome) = authenticate(&state, trust, route, &judged, peer, &parts.headers);
         let info = RequestInfo {
             method: parts.method.to_string(),
-            path: judged.to_string(),
+            path: recorded(&judged),
             ip: caller.ip,
             identity: caller.identity,
         };
@@ -215,6 +215,18 @@ impl Inner {
             self.surroundings.log.error(&record);
         }
     }
+}
+
+/// Longest path in a record. Routes with names need some 200 bytes; whoever asks for more is refused, and shall not fill the
+/// queues and disks of those who read the records.
+const RECORDED_PATH_BYTES_MAX: usize = 512;
+
+fn recorded(path: &str) -> String {
+    if path.len() <= RECORDED_PATH_BYTES_MAX {
+        return path.to_owned();
+    }
+    let end = path.floor_char_boundary(RECORDED_PATH_BYTES_MAX);
+    format!("{}… ({} bytes)", &path[..end], path.len())
 }
 
 /// Most bytes of a refused body that are received for nothing, as by Go's server.

@@ -264,6 +264,22 @@ async fn every_request_that_reached_authentication_is_audited() {
 }
 
 #[tokio::test]
+async fn a_path_of_any_length_makes_a_short_record() {
+    let f = Fixture::start().await;
+    // Three bytes each when decoded, so that no cut at a fixed byte is safe.
+    let path = format!("/v1/key/create/{}", "%E2%82%AC".repeat(5_000));
+    let answer = f.post(&Who::named("nobody"), &path, "").await;
+    assert_eq!(answer.status, 403);
+    let record = f.records.audit.lock().unwrap().last().cloned().unwrap();
+    let shown = &record.request.path;
+    assert!(
+        shown.len() < 600 && shown.starts_with("/v1/key/create/€€"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("… (15015 bytes)"), "{shown}");
+}
+
+#[tokio::test]
 async fn lesson_52_log_streams_send_their_headers_at_once_and_a_line_for_each_record() {
     let f = Fixture::start_with(|text| text.replace("  audit: on", "  audit: off")).await;
     let mut audit = f.connect(&Who::named("auditor")).await.unwrap();
