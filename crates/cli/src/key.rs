@@ -8,6 +8,7 @@ use strongroom_kes_client::{KeyName, ListPattern, Secret};
 use zeroize::Zeroizing;
 
 use crate::output::{Colour, date_and_time, label, print_names};
+use crate::secret_argument::SecretArgument;
 use crate::session::{Connect, Server};
 use crate::shell::Shell;
 
@@ -28,7 +29,7 @@ enum KeyCommand {
         /// Name of the new key.
         name: Option<String>,
         /// The key, 32 bytes in base64.
-        key: Option<String>,
+        key: Option<SecretArgument>,
         #[command(flatten)]
         common: Common,
     },
@@ -67,7 +68,7 @@ enum KeyCommand {
         /// Name of the key.
         name: Option<String>,
         /// The message, as it is.
-        message: Option<String>,
+        message: Option<SecretArgument>,
         #[command(flatten)]
         common: Common,
     },
@@ -119,9 +120,7 @@ impl Common {
 pub(crate) async fn run(args: KeyArgs, shell: &mut Shell<'_>) -> anyhow::Result<()> {
     match args.command {
         KeyCommand::Create(names) => create(names, shell).await,
-        KeyCommand::Import { name, key, common } => {
-            import(name, key.map(Zeroizing::new), &common, shell).await
-        }
+        KeyCommand::Import { name, key, common } => import(name, key, &common, shell).await,
         KeyCommand::Info {
             name,
             json,
@@ -139,7 +138,7 @@ pub(crate) async fn run(args: KeyArgs, shell: &mut Shell<'_>) -> anyhow::Result<
             name,
             message,
             common,
-        } => encrypt(name, message.map(Zeroizing::new), &common, shell).await,
+        } => encrypt(name, message, &common, shell).await,
         KeyCommand::Decrypt {
             name,
             ciphertext,
@@ -193,7 +192,7 @@ async fn create(args: Names, shell: &mut Shell<'_>) -> anyhow::Result<()> {
 
 async fn import(
     name: Option<String>,
-    key: Option<Zeroizing<String>>,
+    key: Option<SecretArgument>,
     common: &Common,
     shell: &mut Shell<'_>,
 ) -> anyhow::Result<()> {
@@ -274,7 +273,7 @@ async fn remove(args: Names, shell: &mut Shell<'_>) -> anyhow::Result<()> {
 
 async fn encrypt(
     name: Option<String>,
-    message: Option<Zeroizing<String>>,
+    message: Option<SecretArgument>,
     common: &Common,
     shell: &mut Shell<'_>,
 ) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ mod log;
 mod output;
 mod password;
 mod policy;
+mod secret_argument;
 mod session;
 mod shell;
 mod status;

@@ -10,6 +10,7 @@ use strongroom_transport::certificate::{self, CertificateError};
 use strongroom_transport::pem::PemError;
 use zeroize::Zeroizing;
 
+use crate::secret_argument::SecretArgument;
 use crate::shell::Shell;
 
 const SERVER: [&str; 3] = ["MINIO_KES_SERVER", "KES_SERVER", "MINIO_KMS_KES_ENDPOINT"];
@@ -40,7 +41,7 @@ pub(crate) struct Connect {
     pub(crate) ca: Option<PathBuf>,
     /// API key to authenticate with [env: KES_API_KEY].
     #[arg(short = 'a', long, value_name = "KEY", hide_short_help = false)]
-    pub(crate) api_key: Option<String>,
+    pub(crate) api_key: Option<SecretArgument>,
     /// Accepted for old scripts, without effect.
     #[arg(short = 'e', long, value_name = "NAME", hide = true)]
     pub(crate) enclave: Option<String>,

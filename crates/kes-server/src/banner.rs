@@ -8,7 +8,7 @@ use strongroom_kes_api::AdminIdentity;
 use crate::config::Config;
 
 /// The lines that depend on the program.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BannerFacts<'b> {
     /// As `kes --version` prints it.
     pub version: &'b str,
@@ -30,6 +30,16 @@ pub struct BannerFacts<'b> {
     pub is_memory_locked: bool,
     /// The last line: `Server is up and running...`.
     pub last_line: &'b str,
+}
+
+impl std::fmt::Debug for BannerFacts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // An API key is in here.
+        f.debug_struct("BannerFacts")
+            .field("version", &self.version)
+            .field("keystore", &self.keystore)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The whole banner, without any styling: labels are padded to 11, and a space follows.
