@@ -88,6 +88,18 @@ impl Fixture {
     pub(super) fn data_files(&self) -> usize {
         data_files(self.dir.path())
     }
+
+    /// Waits until so many are left. A file goes with the last task that touches it, and that may be one that
+    /// nobody waits for: the write under way when a body broke off.
+    pub(super) async fn data_files_become(&self, expected: usize) {
+        for _ in 0..1000 {
+            if self.data_files() == expected {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.data_files(), expected);
+    }
 }
 
 pub(super) fn data_files(root: &Path) -> usize {

@@ -126,7 +126,7 @@ async fn what_must_not_be_stored_leaves_no_trace() {
     }
     assert_eq!(code(get(&f.store, "k").await.unwrap_err()), "NoSuchKey");
     assert_eq!(keys(&f.store).await, Vec::<String>::new());
-    assert_eq!(f.data_files(), 0);
+    f.data_files_become(0).await;
     assert_eq!(
         std::fs::read_dir(f.dir.path().join("tmp")).unwrap().count(),
         0
@@ -326,9 +326,9 @@ async fn readers_finish_whatever_happens_to_the_object() {
     drop(before);
     assert_eq!(f.data_files(), 2, "the stream holds it still");
     drop(stream);
-    assert_eq!(f.data_files(), 1);
+    f.data_files_become(1).await;
     drop(between);
-    assert_eq!(f.data_files(), 0);
+    f.data_files_become(0).await;
 }
 
 #[tokio::test]
@@ -422,7 +422,7 @@ async fn buckets_come_and_go() {
     put_part(&f.store, "u", &upload, 1, &pattern(50_000, 0)).await;
     assert_eq!(f.data_files(), 1);
     f.store.delete_bucket(BUCKET).await.unwrap();
-    assert_eq!(f.data_files(), 0, "uploads went with the bucket");
+    f.data_files_become(0).await; // uploads went with the bucket
     assert!(f.store.bucket(BUCKET).await.unwrap().is_none());
     assert_eq!(code(get(&f.store, "k").await.unwrap_err()), "NoSuchBucket");
 }

@@ -47,7 +47,7 @@ async fn chosen_attempts_and_a_footer_become_the_object_and_no_byte_moves() {
         .collect();
     assert_eq!(parts, [(1, 70_000), (5, 10), (9, 0)]);
     assert_eq!(object.stat().upload_id.as_ref(), Some(&upload.0));
-    assert_eq!(f.data_files(), 2, "the attempt that was not chosen is gone");
+    f.data_files_become(2).await; // the attempt that was not chosen is gone
     assert_eq!(
         code(f.store.complete_upload(complete).await.unwrap_err()),
         "NoSuchUpload"
@@ -58,7 +58,7 @@ async fn chosen_attempts_and_a_footer_become_the_object_and_no_byte_moves() {
     );
     let late = f.store.put_part(part_of("k", &upload, 2, b"late")).await;
     assert_eq!(code(late.unwrap_err()), "NoSuchUpload");
-    assert_eq!(f.data_files(), 2);
+    f.data_files_become(2).await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn lesson_49_attempts_of_one_part_resolve_to_one_that_was_chosen() {
         .await
         .unwrap();
     assert_eq!(get(&f.store, "k").await.unwrap(), pattern(90_000, 3));
-    assert_eq!(f.data_files(), 1);
+    f.data_files_become(1).await;
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn an_aborted_upload_is_gone_with_its_parts() {
     let upload = begin_upload(&f.store, "k").await;
     put_part(&f.store, "k", &upload, 1, &pattern(90_000, 0)).await;
     f.store.abort_upload(&at("k"), &upload).await.unwrap();
-    assert_eq!(f.data_files(), 0);
+    f.data_files_become(0).await;
     assert_eq!(
         code(f.store.abort_upload(&at("k"), &upload).await.unwrap_err()),
         "NoSuchUpload"
@@ -208,7 +208,7 @@ async fn parts_that_fail_leave_no_trace() {
         let refused = f.store.put_part(part_of("k", &upload, number, b"x")).await;
         assert_eq!(code(refused.unwrap_err()), "InvalidArgument");
     }
-    assert_eq!(f.data_files(), 0);
+    f.data_files_become(0).await;
     assert!(
         f.store
             .part_attempts(&at("k"), &upload)
