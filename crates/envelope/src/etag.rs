@@ -182,6 +182,16 @@ impl EtagKeys {
         self.0.iter().find(|key| key.id == id)
     }
 
+    /// The same keys behind a new one, which new ETags are permuted with from now on. `None` if there is no number or no
+    /// place left for it.
+    #[must_use]
+    pub fn renewed(mut self, key: [u8; 32]) -> Option<Self> {
+        let highest = self.0.iter().map(|key| key.id.0).max().unwrap_or(0);
+        let id = EtagKeyId::new(highest.checked_add(1)?)?;
+        self.0.insert(0, EtagKey::new(id, key));
+        (self.0.len() <= ETAG_KEYS_MAX).then_some(self)
+    }
+
     /// The record's plaintext, to be sealed under the state key.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {

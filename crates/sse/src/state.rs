@@ -22,6 +22,8 @@ const OLDER_KEYS: &str = "state/older-keys";
 const ETAG_KEYS: &str = "state/etag-keys";
 /// A state key has an older one when a KMS was given to a store that had none, which happens once.
 const OLDER_KEYS_MAX: usize = 16;
+/// What records of uploads are called, see `docs/formats/state.md` §6.
+const OF_UPLOADS: [&str; 2] = ["upload/", "part/"];
 /// Several gateways may begin on an empty remote at once: all but one lose the race to write, and read.
 const RACES_MAX: usize = 8;
 
@@ -78,17 +80,27 @@ impl Keys {
             .into())
     }
 
-    /// Opens a record of ours, also one that was sealed under an older state key.
+    /// Opens a record of ours.
+    ///
+    /// That of an upload may be under an older state key. That key lay in clear, and whoever read it can make
+    /// records: no setting is believed on its word, and a forged record of an upload makes no more than an
+    /// object that does not open.
     pub(crate) fn open(&self, name: &str, sealed: &[u8]) -> Result<OpenRecord, RecordError> {
-        let opened = self.state.open_record(name, sealed);
-        match opened {
-            Err(RecordError::NotAuthentic) => self
-                .older
-                .iter()
-                .find_map(|key| key.open_record(name, sealed).ok())
-                .ok_or(RecordError::NotAuthentic),
+        match self.state.open_record(name, sealed) {
+            Err(RecordError::NotAuthentic)
+                if OF_UPLOADS.iter().any(|prefix| name.starts_with(prefix)) =>
+            {
+                self.open_under_older(name, sealed)
+                    .ok_or(RecordError::NotAuthentic)
+            }
             opened => opened,
         }
+    }
+
+    fn open_under_older(&self, name: &str, sealed: &[u8]) -> Option<OpenRecord> {
+        self.older
+            .iter()
+            .find_map(|key| key.open_record(name, sealed).ok())
     }
 
     async fn load_etag_keys(
@@ -98,16 +110,30 @@ impl Keys {
     ) -> Result<EtagKeys, OpenError> {
         let name = record_name(ETAG_KEYS)?;
         for _ in 0..RACES_MAX {
-            if let Some(record) = inner.read_record(&name).await.map_err(OpenError::Store)? {
-                let opened = self
-                    .open(ETAG_KEYS, &record.bytes)
-                    .map_err(|e| damaged(ETAG_KEYS, &e))?;
-                return EtagKeys::decode(&opened.plaintext).map_err(|e| damaged(ETAG_KEYS, &e));
-            }
-            let keys = EtagKeys::new(new_etag_key(entropy)?);
-            let nonce = random(entropy)?;
-            let sealed = self.state.seal_record(ETAG_KEYS, 1, &keys.encode(), nonce);
-            if write_new(inner, &name, sealed.into()).await? {
+            let decode = |opened: &OpenRecord| {
+                EtagKeys::decode(&opened.plaintext).map_err(|e| damaged(ETAG_KEYS, &e))
+            };
+            let present = inner.read_record(&name).await.map_err(OpenError::Store)?;
+            let (keys, generation) = match &present {
+                None => (EtagKeys::new(new_etag_key(entropy)?), 1),
+                Some(record) => match self.open(ETAG_KEYS, &record.bytes) {
+                    Ok(opened) => return decode(&opened),
+                    // Under a state key that lay in clear they did too, as it were.
+                    Err(refused) => {
+                        let old = self
+                            .open_under_older(ETAG_KEYS, &record.bytes)
+                            .ok_or_else(|| damaged(ETAG_KEYS, &refused))?;
+                        let fresh = Zeroizing::new(random::<32>(entropy)?);
+                        let renewed = decode(&old)?.renewed(*fresh);
+                        let keys = renewed.ok_or_else(|| damaged(ETAG_KEYS, "it is full"))?;
+                        (keys, old.generation.saturating_add(1))
+                    }
+                },
+            };
+            let (plain, nonce) = (keys.encode(), random(entropy)?);
+            let sealed = self.state.seal_record(ETAG_KEYS, generation, &plain, nonce);
+            let expected = present.as_ref().map(|record| &record.generation);
+            if write_if(inner, &name, expected, sealed.into()).await? {
                 return Ok(keys);
             }
         }
@@ -127,6 +153,7 @@ async fn load_state_key(
     entropy: &Entropy,
 ) -> Result<(StateKey, Vec<StateKey>), OpenError> {
     let name = record_name(STATE_KEY)?;
+    let mut outrun = None;
     for _ in 0..RACES_MAX {
         let Some(record) = inner.read_record(&name).await.map_err(OpenError::Store)? else {
             if let Some(made) = make_state_key(inner, kms, entropy, None).await? {
@@ -137,7 +164,14 @@ async fn load_state_key(
         match StateKeyRecord::decode(&record.bytes).map_err(|e| damaged(STATE_KEY, &e))? {
             StateKeyRecord::Sealed(data_key) => {
                 let state = open_state_key(kms, &data_key).await?;
-                let older = load_older_keys(inner, &state).await?;
+                let older = match (load_older_keys(inner, &state).await, outrun) {
+                    // Whoever outran us wrote them before we overwrote them.
+                    (Err(OpenError::Record { .. }), Some(old)) => {
+                        write_older_keys(inner, &state, &[&old], entropy).await?;
+                        vec![old]
+                    }
+                    (loaded, _) => loaded?,
+                };
                 return Ok((state, older));
             }
             StateKeyRecord::Plain(state) if kms.is_none() => {
@@ -152,9 +186,11 @@ async fn load_state_key(
                     generation: record.generation,
                     old,
                 };
-                if let Some((made, old)) = replace_state_key(inner, kms, entropy, replaced).await? {
+                let (made, old) = replace_state_key(inner, kms, entropy, replaced).await?;
+                if let Some(made) = made {
                     return Ok((made, vec![old]));
                 }
+                outrun = Some(old);
             }
         }
     }
@@ -180,18 +216,16 @@ struct Replaced {
 }
 
 /// Puts a key sealed by the KMS in the place of one in clear. The old one is kept, sealed, for records that
-/// are under it. `None`: another node was faster.
+/// are under it. No new one: another node was faster.
 async fn replace_state_key(
     inner: &impl Backend,
     kms: Option<&dyn Kms>,
     entropy: &Entropy,
     replaced: Replaced,
-) -> Result<Option<(StateKey, StateKey)>, OpenError> {
+) -> Result<(Option<StateKey>, StateKey), OpenError> {
     tracing::info!("a KMS is configured: the key of the store's state is sealed from now on");
-    let Some(made) = make_state_key(inner, kms, entropy, Some(&replaced)).await? else {
-        return Ok(None);
-    };
-    Ok(Some((made, replaced.old)))
+    let made = make_state_key(inner, kms, entropy, Some(&replaced)).await?;
+    Ok((made, replaced.old))
 }
 
 async fn make_state_key(
@@ -234,11 +268,8 @@ async fn make_state_key(
     let name = record_name(STATE_KEY)?;
     let bytes = Bytes::copy_from_slice(&record.encode().map_err(|e| damaged(STATE_KEY, e))?);
     let expected = replaced.map(|replaced| &replaced.generation);
-    match inner.write_record(&name, expected, bytes).await {
-        Ok(_) => Ok(Some(state)),
-        Err(e) if e.code() == &S3ErrorCode::PreconditionFailed => Ok(None),
-        Err(e) => Err(OpenError::Store(e)),
-    }
+    let written = write_if(inner, &name, expected, bytes).await?;
+    Ok(written.then_some(state))
 }
 
 async fn write_older_keys(
@@ -288,12 +319,14 @@ fn new_etag_key(entropy: &Entropy) -> Result<EtagKey, OpenError> {
     Ok(EtagKey::new(id, *Zeroizing::new(random::<32>(entropy)?)))
 }
 
-async fn write_new(
+/// False: somebody else wrote it meanwhile.
+async fn write_if(
     inner: &impl Backend,
     name: &RecordName,
+    expected: Option<&Generation>,
     bytes: Bytes,
 ) -> Result<bool, OpenError> {
-    match inner.write_record(name, None, bytes).await {
+    match inner.write_record(name, expected, bytes).await {
         Ok(_) => Ok(true),
         Err(e) if e.code() == &S3ErrorCode::PreconditionFailed => Ok(false),
         Err(e) => Err(OpenError::Store(e)),

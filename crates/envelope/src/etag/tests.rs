@@ -85,3 +85,29 @@ fn keys_are_kept_whole_and_damage_is_seen() {
     assert!(EtagKeys::decode(&[1, 0, 0]).is_err());
     assert_eq!(format!("{:?}", key()), "EtagKey(7, secret)");
 }
+
+#[test]
+fn a_new_key_goes_before_the_old_ones_under_a_number_of_its_own() {
+    let old = EtagKeyId::new(7).unwrap();
+    let keys = EtagKeys::new(EtagKey::new(old, [1; 32]));
+    let keys = keys.renewed([2; 32]).unwrap();
+    assert_eq!(
+        (keys.current().id().get(), keys.current().expose()),
+        (8, &[2; 32])
+    );
+    assert_eq!(keys.get(old).unwrap().expose(), &[1; 32]);
+    let keys = EtagKeys::decode(&keys.encode()).unwrap();
+    assert_eq!(keys.current().id().get(), 8);
+
+    let last = EtagKeyId::new(u32::MAX).unwrap();
+    assert!(
+        EtagKeys::new(EtagKey::new(last, [1; 32]))
+            .renewed([2; 32])
+            .is_none()
+    );
+    let mut full = keys;
+    for _ in 2..ETAG_KEYS_MAX {
+        full = full.renewed([3; 32]).unwrap();
+    }
+    assert!(full.renewed([3; 32]).is_none());
+}

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use strongroom_backend::Backend as _;
+use strongroom_backend::record::RecordName;
+use strongroom_envelope::StateKeyRecord;
 use strongroom_kms::KmsError;
 use strongroom_sse::{AutoEncryption, OpenError, Sse};
 
@@ -166,6 +169,76 @@ async fn without_a_kms_customer_keys_work_and_a_kms_can_be_given_later() {
     assert_eq!(server.get("mp", How::Customer(7)).await.unwrap(), b"part");
     let server = server.restarted(|_| {}).await.unwrap();
     assert_eq!(server.get("s3", How::Nothing).await.unwrap(), b"x");
+}
+
+/// Whoever read the state key while it lay in clear can make records. None of them decides anything.
+#[tokio::test]
+async fn a_state_key_that_lay_in_clear_is_believed_for_uploads_alone() {
+    let server = Server::with(|config| config.kms = None).await;
+    let (key, etags) = (
+        RecordName::new("state/key").unwrap(),
+        RecordName::new("state/etag-keys").unwrap(),
+    );
+    let record = server.sse.inner().read_record(&key).await.unwrap().unwrap();
+    let Ok(StateKeyRecord::Plain(known)) = StateKeyRecord::decode(&record.bytes) else {
+        panic!("without a KMS it lies in clear");
+    };
+    let upload = server.sse_upload("mp").await;
+
+    let server = server.restarted(|_| {}).await.unwrap();
+    let inner = server.sse.inner();
+    let renewed = inner.read_record(&etags).await.unwrap().unwrap();
+    assert!(
+        known
+            .open_record("state/etag-keys", &renewed.bytes)
+            .is_err()
+    );
+    let name = format!("buckets/{BUCKET}/encryption");
+    let plain = br#"{"version":1,"default":null}"#;
+    let forged = known.seal_record(&name, 99, plain, [1; 12]);
+    inner
+        .write_record(&RecordName::new(name).unwrap(), None, forged.into())
+        .await
+        .unwrap();
+    assert_eq!(
+        code(server.put("key", b"x", How::Nothing).await),
+        "InternalError"
+    );
+    server.finish_upload("mp", upload).await;
+    // And what was written since is found again.
+    let server = server.restarted(|_| {}).await.unwrap();
+    assert_eq!(server.get("mp", How::Customer(7)).await.unwrap(), b"part");
+}
+
+/// Two nodes are given a KMS at the same time: one wins, and the other repairs what it overwrote.
+#[tokio::test]
+async fn two_nodes_that_seal_the_state_key_at_once_both_start_and_lose_nothing() {
+    let server = Server::with(|config| config.kms = None).await;
+    let upload = server.sse_upload("mp").await;
+    let Server {
+        sse, kms, folder, ..
+    } = server;
+    let inner = sse.inner().clone();
+    drop(sse);
+    let slow = kms.hold_next();
+    let node = || Sse::open(inner.clone(), config(Some(Arc::clone(&kms))));
+    let (first, second) = tokio::join!(node(), async {
+        slow.is_reached().await;
+        let second = node().await;
+        slow.release();
+        second
+    });
+    let (first, second) = (first.unwrap(), second.unwrap());
+    drop((first, second, inner));
+    let server = Server::start(folder, kms, |_| {}).await.unwrap();
+    server.finish_upload("mp", upload).await;
+    assert_eq!(server.get("mp", How::Customer(7)).await.unwrap(), b"part");
+    server.put("s3", b"x", How::S3).await.unwrap();
+    assert_eq!(
+        server.list().await[1].2,
+        md5_hex(b"x"),
+        "the keys of ETags are one"
+    );
 }
 
 impl Server {
