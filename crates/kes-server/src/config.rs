@@ -252,4 +252,11 @@ impl Config {
 }
 
 /// Routes whose authentication may be switched off: they show nothing of keys. Upstream lets any route go unguarded.
-pub const SKIP_AUTH_ROUTES: [&str; 4] = [path::READY, path::STATUS, path::METRICS, path::API];
+/// (`/version` asks for none; there it only lets clients connect without a certificate.)
+pub const SKIP_AUTH_ROUTES: [&str; 5] = [
+    path::VERSION,
+    path::READY,
+    path::STATUS,
+    path::METRICS,
+    path::API,
+];

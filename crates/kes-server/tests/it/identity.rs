@@ -150,6 +150,19 @@ async fn an_open_route_needs_no_certificate_and_opens_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_version_can_be_had_without_a_certificate_when_the_configuration_says_so() {
+    let f = Fixture::start().await;
+    let refused = match f.connect(&Who::Nobody).await {
+        Ok(mut connection) => connection.request("GET", "/version", &[], None).await,
+        Err(error) => Err(error),
+    };
+    assert!(refused.is_err());
+    let f = Fixture::start_with(|text| text + "\napi:\n  /version:\n    skip_auth: true\n").await;
+    assert_eq!(f.get(&Who::Nobody, "/version").await.status, 200);
+    assert_eq!(f.get(&Who::Nobody, "/v1/ready").await.status, 400);
+}
+
+#[tokio::test]
 async fn with_auth_on_only_certificates_of_the_authority_connect() {
     let ca = crate::harness::fixtures().join("tls/ca.crt");
     let f = Fixture::start_with(|text| {
