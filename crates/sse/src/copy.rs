@@ -39,9 +39,12 @@ impl<B: Backend> Sse<B> {
         let seen = self
             .look_at_source(&from, customer.as_ref(), &ReadConditions::from(&req.input))
             .await?;
+        // A version that is named is another object than the newest, unless there are no versions.
+        let onto_itself = (&from.bucket, &from.key) == (&to.bucket, &to.key)
+            && (from.version_id.is_none() || seen.stat().version_id.is_none());
         let intent = match (&seen.envelope, intent) {
             // Metadata that is replaced in place must not decrypt the object.
-            (Some(envelope), Intent::Plain) if from == to => {
+            (Some(envelope), Intent::Plain) if onto_itself => {
                 Intent::like(envelope).unwrap_or(Intent::Plain)
             }
             (None, Intent::Plain) => {
@@ -52,7 +55,8 @@ impl<B: Backend> Sse<B> {
             }
             (_, intent) => intent,
         };
-        if from == to
+        if onto_itself
+            && from.version_id.is_none()
             && let Some(envelope) = &seen.envelope
         {
             let other_scheme = intent.scheme() != Some(envelope.scheme());
@@ -72,7 +76,6 @@ impl<B: Backend> Sse<B> {
         let mut precondition = self
             .precondition(&to, input.if_match, input.if_none_match)
             .await?;
-        let onto_itself = from == to;
         let unconditional = precondition == Precondition::None;
         if onto_itself {
             // What is written is made of what was seen. A write that came in between must not be undone.

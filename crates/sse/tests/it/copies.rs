@@ -143,6 +143,19 @@ async fn a_copy_onto_itself_must_change_something_and_replacing_metadata_does_no
         let head = server.head("key", How::Nothing).await.unwrap();
         assert!(head.server_side_encryption.is_some(), "{how:?}");
         assert_eq!(head.metadata.unwrap()["a"], "b");
+
+        // Where there are no versions, the null version is the object itself.
+        let mut input = copy_input(("key", How::Nothing), ("key", How::Nothing));
+        input.metadata_directive = Some(MetadataDirective::from_static(MetadataDirective::REPLACE));
+        if let CopySource::Bucket { version_id, .. } = &mut input.copy_source {
+            *version_id = Some("null".into());
+        }
+        let before = server.stored("key").await;
+        server.copy_with(input).await.unwrap();
+        let head = server.head("key", How::Nothing).await.unwrap();
+        assert!(head.server_side_encryption.is_some(), "{how:?}");
+        let after = server.stored("key").await;
+        assert!(after.bytes == before.bytes && after.envelope != before.envelope);
         assert!(server.get("key", How::Nothing).await.unwrap() == noise(100_000));
         server.assert_nowhere_on_disk(MARK);
     }
