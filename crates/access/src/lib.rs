@@ -17,5 +17,5 @@ pub use crate::credential::{CredentialError, RootCredentials};
 pub use crate::gate::{Authenticator, Gate, Permit};
 pub use crate::host::{HostError, Hosts};
 pub use crate::limits::{
-    AWS_CHUNK_BYTES_MAX, XML_BYTES_MAX, is_form_without_length, protocol_limits,
+    AWS_CHUNK_BYTES_MAX, XML_BYTES_MAX, is_body_without_length, protocol_limits,
 };

@@ -38,13 +38,20 @@ pub fn protocol_limits(accept_signature_v2: bool) -> S3Config {
     config
 }
 
-/// Whether a request is a POST form that does not say how long it is.
+/// Whether a request has a body and does not say how long it is. S3 demands the length: answer 411
+/// `MissingContentLength` without reading on.
 ///
-/// The protocol layer would collect its file in memory, gigabytes of it, before anybody asked who sends it. S3 demands the
-/// length as well: answer 411 `MissingContentLength` without reading on.
+/// Of a POST form the protocol layer would collect the file in memory, gigabytes of it, before anybody asked who sends it.
+/// An upload in chunks of HTTP tells no end that can be trusted; one in chunks of `aws-chunked` says its length beside.
 #[must_use]
-pub fn is_form_without_length(method: &Method, headers: &HeaderMap) -> bool {
-    is_form(method, headers) && !headers.contains_key(header::CONTENT_LENGTH)
+pub fn is_body_without_length(method: &Method, headers: &HeaderMap) -> bool {
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return false;
+    }
+    let is_chunked_upload = *method == Method::PUT
+        && headers.contains_key(header::TRANSFER_ENCODING)
+        && !headers.contains_key("x-amz-decoded-content-length");
+    is_form(method, headers) || is_chunked_upload
 }
 
 #[cfg(test)]
@@ -56,12 +63,24 @@ mod tests {
     #[test]
     fn a_form_of_unknown_length_is_recognised() {
         let mut headers = HeaderMap::new();
-        assert!(!is_form_without_length(&Method::POST, &headers));
+        assert!(!is_body_without_length(&Method::POST, &headers));
         let form = HeaderValue::from_static("Multipart/Form-Data; boundary=x");
         headers.insert(header::CONTENT_TYPE, form);
-        assert!(is_form_without_length(&Method::POST, &headers));
-        assert!(!is_form_without_length(&Method::PUT, &headers));
+        assert!(is_body_without_length(&Method::POST, &headers));
+        assert!(!is_body_without_length(&Method::PUT, &headers));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(4));
-        assert!(!is_form_without_length(&Method::POST, &headers));
+        assert!(!is_body_without_length(&Method::POST, &headers));
+    }
+
+    #[test]
+    fn an_upload_of_unknown_length_is_recognised() {
+        let mut headers = HeaderMap::new();
+        // Empty by HTTP's rules (RFC 9112, 6.3).
+        assert!(!is_body_without_length(&Method::PUT, &headers));
+        let chunked = HeaderValue::from_static("chunked");
+        headers.insert(header::TRANSFER_ENCODING, chunked);
+        assert!(is_body_without_length(&Method::PUT, &headers));
+        headers.insert("x-amz-decoded-content-length", HeaderValue::from(4));
+        assert!(!is_body_without_length(&Method::PUT, &headers));
     }
 }

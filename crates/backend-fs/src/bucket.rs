@@ -26,7 +26,7 @@ pub struct BucketInfo {
 
 impl Store {
     pub(crate) async fn create_bucket(self: &Arc<Self>, name: &str) -> Result<(), StoreError> {
-        if !is_bucket_name(name) {
+        if !is_bucket_name(name) || !is_dns_name(name) {
             return Err(StoreError::InvalidBucketName);
         }
         let (store, name) = (Arc::clone(self), name.to_owned());
@@ -154,4 +154,10 @@ pub(crate) fn folders_in(folder: &Path) -> Result<Vec<String>, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(read(error)),
     }
+}
+/// Whether a name can be a host name under a domain: clients that address buckets so cannot reach others. Only asked of
+/// new buckets.
+fn is_dns_name(name: &str) -> bool {
+    name.split('.')
+        .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
 }

@@ -161,15 +161,19 @@ impl StoreError {
 }
 
 impl From<StoreError> for S3Error {
+    /// Where S3 has words of its own they are used: clients show them, and some compare them.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::BucketExists => {
-                s3_error!(BucketAlreadyOwnedByYou, "the bucket exists and is yours")
+                s3_error!(
+                    BucketAlreadyOwnedByYou,
+                    "Your previous request to create the named bucket succeeded and you already own it."
+                )
             }
             StoreError::BucketNotEmpty => {
                 s3_error!(
                     BucketNotEmpty,
-                    "the bucket still holds objects; delete them first"
+                    "The bucket you tried to delete is not empty: delete its objects first."
                 )
             }
             StoreError::Damaged { path, why } => {
@@ -181,7 +185,7 @@ impl From<StoreError> for S3Error {
             }
             StoreError::Fault(fault) => of_fault(&fault),
             StoreError::InvalidBucketName => {
-                s3_error!(InvalidBucketName, "the name cannot be a bucket's")
+                s3_error!(InvalidBucketName, "The specified bucket is not valid.")
             }
             StoreError::InvalidPart(_) => {
                 s3_error!(
@@ -204,15 +208,20 @@ impl From<StoreError> for S3Error {
                     "{what} have {have} bytes, at most {max} are allowed"
                 )
             }
-            StoreError::NoSuchBucket => s3_error!(NoSuchBucket, "the bucket does not exist"),
-            StoreError::NoSuchKey => s3_error!(NoSuchKey, "the object does not exist"),
+            StoreError::NoSuchBucket => {
+                s3_error!(NoSuchBucket, "The specified bucket does not exist")
+            }
+            StoreError::NoSuchKey => s3_error!(NoSuchKey, "The specified key does not exist."),
             StoreError::NoSuchUpload => {
                 s3_error!(
                     NoSuchUpload,
-                    "the upload does not exist: it was completed or aborted, or never begun"
+                    "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or \
+                     completed."
                 )
             }
-            StoreError::NoSuchVersion => s3_error!(NoSuchVersion, "the version does not exist"),
+            StoreError::NoSuchVersion => {
+                s3_error!(NoSuchVersion, "The specified version does not exist.")
+            }
             StoreError::PreconditionFailed => {
                 s3_error!(
                     PreconditionFailed,

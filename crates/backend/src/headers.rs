@@ -164,10 +164,13 @@ pub fn check_key(key: &str) -> S3Result<()> {
 pub fn content_encoding(told: Option<&str>) -> Option<String> {
     let kept: Vec<_> = told?
         .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .filter(|coding| {
+            let coding = coding.trim();
+            !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked")
+        })
         .collect();
-    (!kept.is_empty()).then(|| kept.join(","))
+    // With the spaces that the client put: what it told comes back.
+    (!kept.is_empty()).then(|| kept.join(",").trim().to_owned())
 }
 
 fn storage_class(told: Option<&StorageClass>) -> S3Result<Option<String>> {
@@ -229,8 +232,8 @@ mod tests {
             Some("gzip")
         );
         assert_eq!(
-            content_encoding(Some("gzip,br")).as_deref(),
-            Some("gzip,br")
+            content_encoding(Some("deflate, gzip,aws-chunked")).as_deref(),
+            Some("deflate, gzip")
         );
         assert_eq!(content_encoding(None), None);
     }

@@ -2,6 +2,7 @@
 //! read.
 
 mod health;
+mod protocol_errors;
 mod remainder;
 
 use std::convert::Infallible;
@@ -11,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, SERVER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, SERVER};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use s3s::Body;
 use s3s::service::S3Service;
-use strongroom_access::is_form_without_length;
+use strongroom_access::is_body_without_length;
 use strongroom_sse::ConnectionSecurity;
 use strongroom_transport::Peer;
 
@@ -78,12 +79,20 @@ impl ObjectService {
         {
             return response;
         }
-        if is_form_without_length(request.method(), request.headers()) {
+        if is_body_without_length(request.method(), request.headers()) {
             return refused(
                 StatusCode::LENGTH_REQUIRED,
                 "MissingContentLength",
                 "You must provide the Content-Length HTTP header.",
             );
+        }
+        // It signs nothing; the protocol layer would call it malformed.
+        if request
+            .headers()
+            .get(AUTHORIZATION)
+            .is_some_and(HeaderValue::is_empty)
+        {
+            request.headers_mut().remove(AUTHORIZATION);
         }
         let is_tls = request.extensions().get::<Peer>().is_some_and(Peer::is_tls);
         request
@@ -103,7 +112,10 @@ impl ObjectService {
             }
         });
         let response = match self.s3.call(request).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                protocol_errors::complete(&mut response, &path, request_id);
+                response
+            }
             Err(error) => {
                 tracing::error!(request_id, %method, path, ?error, "a request could not be answered");
                 return refused(

@@ -9,6 +9,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use strongroom_backend::listing::owner;
 
 use crate::LocalStore;
+use crate::error::StoreError;
 
 /// S3's name of the region that a bucket without a location lies in. Clients compare it with what they were
 /// configured with, and most are configured with this.
@@ -118,6 +119,6 @@ pub(super) fn grants() -> Grants {
 pub(super) async fn must_exist(store: &LocalStore, bucket: &str) -> S3Result<()> {
     match store.bucket(bucket).await? {
         Some(_) => Ok(()),
-        None => Err(s3_error!(NoSuchBucket)),
+        None => Err(StoreError::NoSuchBucket.into()),
     }
 }

@@ -3,6 +3,7 @@
 //! Every method is one line that names the room where it is done; objects go through the methods of
 //! [`Backend`](strongroom_backend::Backend) alone.
 
+mod acl;
 mod buckets;
 mod copy;
 mod delete;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use strongroom_backend::Backend as _;
+use strongroom_backend::error::custom;
 use strongroom_backend::listing::owner;
 use strongroom_backend::object::Location;
 
@@ -104,6 +106,13 @@ impl S3 for LocalStore {
         }))
     }
 
+    async fn put_bucket_acl(
+        &self,
+        req: S3Request<PutBucketAclInput>,
+    ) -> S3Result<S3Response<PutBucketAclOutput>> {
+        acl::put_bucket(self, req).await
+    }
+
     async fn get_bucket_notification_configuration(
         &self,
         req: S3Request<GetBucketNotificationConfigurationInput>,
@@ -168,6 +177,18 @@ impl S3 for LocalStore {
         req: S3Request<GetBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
         nothing_configured!(self, req, OwnershipControlsNotFoundError)
+    }
+
+    async fn get_public_access_block(
+        &self,
+        req: S3Request<GetPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+        buckets::must_exist(self, &req.input.bucket).await?;
+        Err(custom(
+            "NoSuchPublicAccessBlockConfiguration",
+            http::StatusCode::NOT_FOUND,
+            "The public access block configuration was not found",
+        ))
     }
 
     async fn get_bucket_logging(
@@ -242,6 +263,13 @@ impl S3 for LocalStore {
             owner: Some(owner()),
             ..Default::default()
         }))
+    }
+
+    async fn put_object_acl(
+        &self,
+        req: S3Request<PutObjectAclInput>,
+    ) -> S3Result<S3Response<PutObjectAclOutput>> {
+        acl::put_object(self, req).await
     }
 
     async fn delete_object(

@@ -206,9 +206,10 @@ pub async fn odd_parameters_are_answered_as_s3_does<S: S3>(subject: Subject<S>) 
         code(list(|i| i.max_keys = Some(-1)).await),
         "InvalidArgument"
     );
+    let from_start = list(|i| i.continuation_token = Some(String::new()));
     assert_eq!(
-        code(list(|i| i.continuation_token = Some(String::new())).await),
-        "InvalidArgument"
+        from_start.await.unwrap().continuation_token.as_deref(),
+        Some("")
     );
     assert_eq!(
         code(list(|i| i.continuation_token = Some("?".into())).await),

@@ -138,6 +138,7 @@ macro_rules! s3_contract {
                 lesson_42_checksums_come_back_with_their_type,
                 a_wrong_length_stores_nothing,
                 a_checksum_that_is_not_computed_is_refused,
+                an_object_without_a_checksum_gets_one,
             }
             tagging {
                 tags_are_set_replaced_and_removed,

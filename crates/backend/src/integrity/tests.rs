@@ -42,13 +42,20 @@ fn code<T>(result: S3Result<T>) -> String {
 }
 
 #[test]
-fn nothing_is_computed_that_nobody_asked_for() {
+fn without_any_announcement_a_crc64_is_computed_and_no_md5() {
     let mut verifier = Verifier::new(put(|_| ()).unwrap(), false);
     verifier.update(b"hello").unwrap();
     let digests = verifier.finish().unwrap();
     assert_eq!(
         (digests.md5, digests.checksum, digests.length),
-        (None, None, 5)
+        (
+            None,
+            Some(Checksum::full(
+                Algorithm::Crc64Nvme,
+                &of(Algorithm::Crc64Nvme, b"hello")
+            )),
+            5
+        )
     );
 }
 
