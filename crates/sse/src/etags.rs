@@ -20,21 +20,28 @@ pub(crate) fn visible(
 ) -> S3Result<String> {
     let Some(id) = envelope.etag_key() else {
         // A remote makes its own, of the bytes that it stores.
-        return Ok(if stored.contains('-') {
-            stored.to_owned()
-        } else {
-            format!("{stored}-1")
-        });
+        return Ok(opaque(stored));
     };
-    // The keys were read whole at start, so it is the envelope that is wrong: trying again does not help.
-    let key = keys.etag_keys().get(id).ok_or_else(|| {
-        error::not_authentic(format_args!(
-            "its ETag is under key {}, which this store does not have",
-            id.get()
-        ))
-    })?;
+    let Some(key) = keys.etag_keys().get(id) else {
+        // The object is whole; only its MD5 cannot be told. An ETag that claims to be none costs a client a
+        // comparison, a refusal would cost the object.
+        tracing::error!(
+            key_id = id.get(),
+            "the key of an ETag is lost: it is shown as an opaque one"
+        );
+        return Ok(opaque(stored));
+    };
     let stored = Etag::parse(stored).ok_or_else(|| error::not_authentic("its ETag is damaged"))?;
     Ok(key.reveal(stored, path, envelope.generation()).to_string())
+}
+
+/// An ETag that no client takes for an MD5.
+fn opaque(stored: &str) -> String {
+    if stored.contains('-') {
+        stored.to_owned()
+    } else {
+        format!("{stored}-1")
+    }
 }
 
 /// What is stored for an ETag that clients are to see.

@@ -315,7 +315,10 @@ async fn load_older_keys(
 }
 
 fn new_etag_key(entropy: &Entropy) -> Result<EtagKey, OpenError> {
-    let id = EtagKeyId::new(1).ok_or_else(|| damaged(ETAG_KEYS, "no id"))?;
+    // A random id, so that keys made anew after the record was lost are not taken for the old ones. The top bit is
+    // left for those that follow.
+    let id = u32::from_le_bytes(random(entropy)?) >> 1;
+    let id = EtagKeyId::new(id.max(1)).ok_or_else(|| damaged(ETAG_KEYS, "no id"))?;
     Ok(EtagKey::new(id, *Zeroizing::new(random::<32>(entropy)?)))
 }
 
