@@ -9,7 +9,7 @@ use strongroom_backend::complete::{self, Chosen, Declared, ListedPart};
 use strongroom_backend::condition::strong;
 use strongroom_backend::object::{Checksum, Location};
 use strongroom_backend::upload::{CompleteUpload, PartAttempt, Upload, UploadId};
-use strongroom_envelope::{BodyKind, Envelope, Etag, Manifest, ManifestError, PartEntry};
+use strongroom_envelope::{BodyKind, Envelope, Etag, Manifest, ManifestError, PartEntry, Scheme};
 
 use super::notes::{Attempt, open_upload};
 use super::{envelope_of, refuse_customer, uploader, visible};
@@ -80,9 +80,15 @@ impl<B: Backend> Sse<B> {
         envelope: &Envelope,
         customer: Option<&Customer>,
     ) -> S3Result<Done> {
-        // The client's key is not needed, for the upload's record has the footer's. One that is sent is proved.
+        // The client's key is not needed, for the upload's record has the footer's. One that is sent is proved, and S3
+        // demands one where a checksum was announced, since the answer tells it.
         if customer.is_some() {
             self.unlock(envelope, at, customer, Asker::Uploader).await?;
+        } else if envelope.scheme() == Scheme::SseC && upload.new.checksum.is_some() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "The upload was begun with a customer key and a checksum algorithm: to complete it, send the key."
+            ));
         }
         let footer_key = open_upload(&upload.new.record, envelope, at, &self.keys)?;
         let listed = complete::listed(input)?;

@@ -303,7 +303,10 @@ async fn objects_outlive_the_keys_of_their_etags() {
 
     assert_eq!(server.get("k", How::Nothing).await.unwrap(), b"hello");
     let shown = server.head("k", How::Nothing).await.unwrap().e_tag.unwrap();
-    assert!(shown.value().ends_with("-1"), "no MD5 is claimed: {shown:?}");
+    assert!(
+        shown.value().ends_with("-1"),
+        "no MD5 is claimed: {shown:?}"
+    );
     assert_eq!(server.list().await[0].2, shown.value());
     let e_tag = server.put("new", b"hello", How::S3).await.unwrap().e_tag;
     assert_eq!(e_tag.unwrap().value(), md5_hex(b"hello"));

@@ -359,6 +359,28 @@ async fn lesson_48_checksums_of_parts_make_that_of_the_whole() {
 }
 
 #[tokio::test]
+async fn a_customers_upload_with_checksums_is_completed_with_the_key_alone() {
+    let server = Server::new().await;
+    let how = How::Customer(7);
+    let mut input = create_input("key", how);
+    input.checksum_algorithm = Some("CRC32C".to_owned().into());
+    let upload = server.begin_with(input, how).await;
+    let parts = [upload.part(1, b"tail").await];
+    assert_eq!(code(upload.complete(&parts).await), "InvalidRequest");
+    let mut with_key = upload.complete_input(&parts);
+    let (algorithm, secret, md5) = customer(7);
+    with_key.sse_customer_algorithm = algorithm;
+    with_key.sse_customer_key = secret;
+    with_key.sse_customer_key_md5 = md5;
+    server
+        .sse
+        .complete_multipart_upload(request(with_key))
+        .await
+        .unwrap();
+    assert_eq!(server.get("key", how).await.unwrap(), b"tail");
+}
+
+#[tokio::test]
 async fn parts_are_copied_between_every_pair_of_schemes() {
     let server = Server::new().await;
     let bytes = noise(300_000);
