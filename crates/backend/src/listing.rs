@@ -281,7 +281,7 @@ impl Spelling {
         if self.url {
             utf8_percent_encode(text, KEPT).to_string()
         } else {
-            text.to_owned()
+            in_xml(text)
         }
     }
 
@@ -296,6 +296,13 @@ impl Spelling {
             self.spell(prefix)
         }
     }
+}
+
+/// Control characters are legal in keys and have no spelling in XML 1.0. One such key must not make every listing of its
+/// bucket fail: it is shown with U+FFFD, as by MinIO. Clients that want it exactly ask for `encoding-type=url`.
+fn in_xml(text: &str) -> String {
+    let has_none = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    text.replace(has_none, "\u{fffd}")
 }
 
 /// Refuses encodings that are not there.
@@ -419,6 +426,12 @@ mod tests {
                 "{token}"
             );
         }
+    }
+
+    #[test]
+    fn a_key_that_xml_cannot_spell_does_not_make_the_listing_fail() {
+        let spelled = Spelling::of(None).spell("a\u{1}b\n\u{7f}");
+        assert_eq!(spelled, "a\u{fffd}b\n\u{7f}");
     }
 
     #[test]

@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn what_is_no_error_of_the_protocol_layer_is_left_alone() {
-        let mut response = Response::new(Body::from("plain"));
+        let mut response = Response::new(Body::from("plain".to_owned()));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         complete(&mut response, "/", "7");
         assert_eq!(response.body().bytes().unwrap(), "plain");
