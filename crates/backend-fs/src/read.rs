@@ -169,8 +169,17 @@ impl Cursor {
         }
     }
 
-    /// The next bytes; empty at the end. Blocking.
-    fn read(&mut self) -> Result<Bytes, StoreError> {
+    /// Bytes that the next buffer must have room for.
+    fn wants(&self) -> usize {
+        let Some(extent) = self.body.extents.get(self.extent) else {
+            return 0;
+        };
+        let want = self.left.min(extent.bytes - self.passed);
+        usize::try_from(want).map_or(BUFFER_BYTES, |want| want.min(BUFFER_BYTES))
+    }
+
+    /// The next bytes, in `buffer` where they come from a file; empty at the end. Blocking.
+    fn read(&mut self, buffer: Vec<u8>) -> Result<Bytes, StoreError> {
         if self.left == 0 {
             return Ok(Bytes::new());
         }
@@ -180,9 +189,7 @@ impl Cursor {
             self.left = 0;
             return Ok(self.body.inline.slice(start..end));
         };
-        let want = self.left.min(extent.bytes - self.passed);
-        let want = usize::try_from(want).map_or(BUFFER_BYTES, |want| want.min(BUFFER_BYTES));
-        let bytes = self.read_extent(extent, want)?;
+        let bytes = self.read_extent(extent, self.wants(), buffer)?;
         self.left -= bytes.len() as u64;
         self.passed += bytes.len() as u64;
         if self.passed == extent.bytes {
@@ -193,13 +200,17 @@ impl Cursor {
         Ok(bytes.into())
     }
 
-    fn read_extent(&mut self, extent: Extent, want: usize) -> Result<Vec<u8>, StoreError> {
+    fn read_extent(
+        &mut self,
+        extent: Extent,
+        want: usize,
+        mut bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
         let path = self.body.store.data_path(DataFile::Bytes(extent.data));
         let file = match self.file.take() {
             Some(file) => file,
             None => File::open(&path).map_err(|source| Fault::new("open", &path, source))?,
         };
-        let mut bytes = Vec::with_capacity(want);
         while bytes.len() < want {
             let at = self.passed + bytes.len() as u64;
             let spare = want - bytes.len();
@@ -237,8 +248,11 @@ struct Reading {
 }
 
 fn turn(mut cursor: Box<Cursor>) -> JoinHandle<Turn> {
+    // Made here, by one of few threads: made by the many that block, buffers freed elsewhere stay in each one's heap, and
+    // a server that reads much holds hundreds of megabytes for nothing.
+    let buffer = Vec::with_capacity(cursor.wants());
     tokio::task::spawn_blocking(move || {
-        let read = cursor.read();
+        let read = cursor.read(buffer);
         (cursor, read)
     })
 }
