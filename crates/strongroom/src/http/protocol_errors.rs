@@ -27,7 +27,7 @@ pub(super) fn complete(response: &mut Response<Body>, path: &str, request_id: &s
     let Some(error) = std::str::from_utf8(&body).ok().and_then(Error::read) else {
         return;
     };
-    let (status, error) = error.as_s3_has_it(status);
+    let (status, error) = error.into_s3s_words(status);
     let xml = format!(
         "{DECLARATION}<Error><Code>{}</Code><Message>{}</Message>{}<Resource>{}</Resource>\
          <RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>",
@@ -74,7 +74,7 @@ impl<'a> Error<'a> {
         })
     }
 
-    fn as_s3_has_it(self, status: StatusCode) -> (StatusCode, Self) {
+    fn into_s3s_words(self, status: StatusCode) -> (StatusCode, Self) {
         let instead = |status, code, message: Cow<'a, str>| (status, Self { code, message });
         match (self.code, &*self.message) {
             ("NotImplemented", UNKNOWN_OPERATION) => instead(
