@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, s3_error};
+use strongroom_backend::error::custom;
 
 use crate::format::FormatError;
 
@@ -178,9 +180,11 @@ impl From<StoreError> for S3Error {
             }
             StoreError::Damaged { path, why } => {
                 tracing::error!(path = %path.display(), %why, "a stored file is damaged; restore or remove it");
-                s3_error!(
-                    InternalError,
-                    "what is stored here is damaged; the server's log names the file"
+                // Not a 5xx: clients would ask again for minutes, and nothing would have changed.
+                custom(
+                    "ObjectNotAuthentic",
+                    StatusCode::CONFLICT,
+                    "what is stored here is damaged; the server's log names the file",
                 )
             }
             StoreError::Fault(fault) => of_fault(&fault),

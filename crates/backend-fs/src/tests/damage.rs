@@ -27,20 +27,20 @@ async fn a_damaged_root_is_an_error_and_is_neither_replaced_nor_deleted() {
     fs::write(&path, &bytes).unwrap();
     assert_eq!(
         code(get(&f.store, "bad").await.unwrap_err()),
-        "InternalError"
+        "ObjectNotAuthentic"
     );
     assert_eq!(
         code(f.store.put(put_of("bad", b"new")).await.unwrap_err()),
-        "InternalError"
+        "ObjectNotAuthentic"
     );
     let mut absent = put_of("bad", b"new");
     absent.precondition = Precondition::Absent;
     assert_eq!(
         code(f.store.put(absent).await.unwrap_err()),
-        "InternalError"
+        "ObjectNotAuthentic"
     );
     let deleted = f.store.delete(&at("bad"), Precondition::None).await;
-    assert_eq!(code(deleted.unwrap_err()), "InternalError");
+    assert_eq!(code(deleted.unwrap_err()), "ObjectNotAuthentic");
     assert_eq!(fs::read(&path).unwrap(), bytes);
     // It hides no other object.
     assert_eq!(get(&f.store, "good").await.unwrap(), b"good");
@@ -52,7 +52,10 @@ async fn a_root_at_another_keys_place_is_damage() {
     let f = Fixture::new().await;
     put(&f.store, "a", b"a").await;
     fs::copy(root_of(&f, "a"), root_of(&f, "b")).unwrap();
-    assert_eq!(code(get(&f.store, "b").await.unwrap_err()), "InternalError");
+    assert_eq!(
+        code(get(&f.store, "b").await.unwrap_err()),
+        "ObjectNotAuthentic"
+    );
     assert_eq!(keys(&f.store).await, ["a"]);
 }
 
