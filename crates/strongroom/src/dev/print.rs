@@ -44,8 +44,8 @@ fn text(folder: &Folder, s3: SocketAddr, kes: SocketAddr, styled: bool) -> Strin
             . {env}\n\n\
          2. Make a bucket, put something in, take it out again:\n\n   \
             aws s3 mb s3://my-bucket\n   \
-            echo hello | aws s3 cp - s3://my-bucket/hello.txt\n   \
-            aws s3 cp s3://my-bucket/hello.txt -\n\n\
+            echo \"for my eyes only\" | aws s3 cp - s3://my-bucket/note.txt\n   \
+            aws s3 cp s3://my-bucket/note.txt -\n\n\
          3. See the key that it is encrypted under:\n\n   \
             {program} kes key ls\n\n\
          Objects  https://{s3}  {credentials}\n\
