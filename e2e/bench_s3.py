@@ -1,8 +1,8 @@
 """Plain against sealed, in one run: PUT and GET of 64 MiB and of 4 KiB, and the memory that 4 GiB take.
 
-One server with a KES behind it, HTTP without TLS, no MD5 (`--no-compat`), requests signed beforehand (presigned), so that the client costs
-little. Plain and sealed alternate, so that a noisy neighbour hits both; medians are told. The limit in the same run is a plain copy
-of the same bytes with an fsync. Writes the table to docs/operating/benchmark-s3.md with --write.
+One server with a KES behind it, no MD5 (`--no-compat`), requests signed beforehand (presigned), so that the client costs little; over TLS, as
+clients come, and over HTTP, where what sealing costs shows most. Plain and sealed alternate, so that a noisy neighbour hits both; medians are told.
+The limit in the same run is a plain copy of the same bytes with an fsync. Writes the table to docs/operating/benchmark-s3.md with --write.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import http.client
 import os
 import platform
 import socket
+import ssl
 import statistics
 import sys
 import tempfile
@@ -22,6 +23,13 @@ import botocore.config
 from strongroom import KeyServer, ObjectServer
 
 MIB = 1 << 20
+
+
+class TlsServer(ObjectServer):
+    """The object server as it is used."""
+
+    def __init__(self, folder, kms):
+        super().__init__(folder, kms=kms, options=["--no-compat"])
 
 
 class PlainHttpServer(ObjectServer):
@@ -46,10 +54,14 @@ class PlainHttpServer(ObjectServer):
 class Client:
     def __init__(self, server):
         self.s3 = boto3.client(
-            "s3", endpoint_url=server.url, aws_access_key_id=server.access_key,
+            "s3", endpoint_url=server.url, verify=str(server.ca), aws_access_key_id=server.access_key,
             aws_secret_access_key=server.secret_key, region_name="us-east-1",
             config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, blocksize=MIB)
+        if server.url.startswith("https"):
+            trust = ssl.create_default_context(cafile=str(server.ca))
+            self.connection = http.client.HTTPSConnection("127.0.0.1", server.port, blocksize=MIB, context=trust)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", server.port, blocksize=MIB)
         self.connection.connect()
         self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray(4 * MIB)
@@ -147,42 +159,50 @@ def main():
     options.add_argument("--write", action="store_true", help="write docs/operating/benchmark-s3.md")
     chosen = options.parse_args()
 
+    rows, worst, memories = [], [], []
     with tempfile.TemporaryDirectory(dir=chosen.dir) as name:
         folder = Path(name)
         keys = KeyServer(folder / "kes", cache="5m").start()
-        server = PlainHttpServer(folder / "s3", keys.server_env()).start()
         try:
-            client = Client(server)
-            for bucket in ("plain", "sealed"):
-                client.s3.create_bucket(Bucket=bucket)
-            client.s3.put_bucket_encryption(Bucket="sealed", ServerSideEncryptionConfiguration={
-                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]})
-            idle = server.resident_mib()
             limit = copy_limit(folder, chosen.rounds)
-            big, little = large(client, chosen.rounds), small(client, chosen.rounds)
-            peak = memory(client, server, chosen.gib)
+            for transport, kind in (("TLS", TlsServer), ("HTTP", PlainHttpServer)):
+                server = kind(folder / transport, keys.server_env()).start()
+                try:
+                    big, little, idle, peak = measure(server, chosen)
+                finally:
+                    server.kill()
+                memories.append((transport, idle, peak))
+                worst += [(big[op, "sealed"] / big[op, "plain"], f"{op} over {transport}") for op in ("PUT", "GET")]
+                rows += [
+                    f"| {transport} | {op} {size} | {plain:,.0f} {unit} | {sealed:,.0f} {unit} | **{sealed / plain:.2f}** |"
+                    for size, unit, result in (("64 MiB", "MiB/s", big), ("4 KiB", "/s", little))
+                    for op in ("PUT", "GET")
+                    for plain, sealed in [(result[op, "plain"], result[op, "sealed"])]
+                ]
         finally:
-            server.kill()
             keys.kill()
 
-    rows = [
-        f"| {op} {size} | {plain:,.0f} {unit} | {sealed:,.0f} {unit} | **{sealed / plain:.2f}** |"
-        for size, unit, result in (("64 MiB", "MiB/s", big), ("4 KiB", "/s", little))
-        for op in ("PUT", "GET")
-        for plain, sealed in [(result[op, "plain"], result[op, "sealed"])]
-    ]
     table = "\n".join(
-        ["| operation | plain | sealed (SSE-S3) | sealed / plain |", "|---|---|---|---|", *rows, "",
-         f"Copy of 64 MiB with fsync, the limit of a PUT: {limit:,.0f} MiB/s. Resident memory: {idle:.0f} MiB before, "
-         f"at most {peak:.0f} MiB after a PUT and GET of {chosen.gib} GiB.",
+        ["| transport | operation | plain | sealed (SSE-S3) | sealed / plain |", "|---|---|---|---|---|", *rows, "",
+         f"Copy of 64 MiB with fsync, the limit of a PUT: {limit:,.0f} MiB/s. Highest resident memory of the server after a PUT and GET of "
+         f"{chosen.gib} GiB: " + ", ".join(f"{peak:.0f} MiB over {t} ({idle:.0f} before)" for t, idle, peak in memories) + ".",
          f"Medians of {chosen.rounds} alternating rounds, {os.cpu_count()} cores ({platform.machine()}), client and server on the same "
-         "machine, HTTP, one connection, `--no-compat`."])
+         "machine, one connection, `--no-compat`."])
     print(table)
     if chosen.write:
         page = Path(__file__).resolve().parent.parent / "docs/operating/benchmark-s3.md"
         page.write_text(f"# Benchmark: plain and sealed\n\nMade by `cargo xtask bench s3 --write`.\n\n{table}\n")
-    worst = min(big[op, "sealed"] / big[op, "plain"] for op in ("PUT", "GET"))
-    print(f"\nworst ratio at 64 MiB: {worst:.2f}; peak resident memory: {peak:.0f} MiB", file=sys.stderr)
+    print(f"\nworst ratio at 64 MiB: {min(worst)[0]:.2f} ({min(worst)[1]})", file=sys.stderr)
+
+
+def measure(server, chosen):
+    client = Client(server)
+    for bucket in ("plain", "sealed"):
+        client.s3.create_bucket(Bucket=bucket)
+    client.s3.put_bucket_encryption(Bucket="sealed", ServerSideEncryptionConfiguration={
+        "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]})
+    idle = server.resident_mib()
+    return large(client, chosen.rounds), small(client, chosen.rounds), idle, memory(client, server, chosen.gib)
 
 
 if __name__ == "__main__":
