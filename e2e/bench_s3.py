@@ -153,7 +153,7 @@ def memory(client, server, gib):
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--rounds", type=int, default=31)
     options.add_argument("--gib", type=int, default=4)
     options.add_argument("--dir", help="where to store; default: a temporary folder")
     options.add_argument("--write", action="store_true", help="write docs/operating/benchmark-s3.md")
