@@ -29,7 +29,7 @@ pub fn everything(with_e2e: bool) -> Result<()> {
     let tools = run::step("test tools", tools::install)?;
     run::step("licences and sources of dependencies", || deny(&tools))?;
     run::step("lints", lint)?;
-    let mut count = run::step("unit and integration tests", unit)?;
+    let mut count = run::step("unit and integration tests", || unit(&tools))?;
     if with_e2e {
         count.add(run::step("end-to-end tests", || e2e(&[]))?);
     }
@@ -72,7 +72,7 @@ pub fn deny(tools: &Tools) -> Result<()> {
     ]))
 }
 
-fn unit() -> Result<Count> {
+fn unit(tools: &Tools) -> Result<Count> {
     let mut count = Count::default();
     let mut command = run::cargo_command(&[
         "test",
@@ -82,6 +82,8 @@ fn unit() -> Result<Count> {
         "--no-fail-fast",
         "--quiet",
     ]);
+    // With this set, a test whose peer is missing fails instead of being skipped.
+    command.env("STRONGROOM_TEST_TOOLS", tools.bin());
     let ok = run::watch(&mut command, |line| {
         if let Some(rest) = line.strip_prefix("test result: ") {
             count.add(Count {

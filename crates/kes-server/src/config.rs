@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strongroom_kes_api::{AdminIdentity, IdentityName, KeyName, Policy, PolicyName, path};
+use strongroom_keystore::KeystoreConfig;
 use strongroom_transport::Identity as Certificate;
 use zeroize::Zeroizing;
 
@@ -25,7 +26,6 @@ mod yaml;
 mod tests;
 
 pub use api::ApiSettings;
-pub use keystore::KeystoreConfig;
 pub use yaml::Place;
 
 /// Where KES listens when nobody says otherwise.

@@ -5,12 +5,13 @@
 //! through the `cache` from a [`strongroom_keystore::KeyStore`].
 //!
 //! ```no_run
+//! # fn open_the_store(_: &strongroom_keystore::KeystoreConfig) -> Result<std::sync::Arc<dyn strongroom_keystore::KeyStore>, std::io::Error> { unimplemented!() }
 //! # async fn example(surroundings: strongroom_kes_server::Surroundings) -> Result<(), Box<dyn std::error::Error>> {
-//! use strongroom_kes_server::{Config, KesServer, open_keystore};
+//! use strongroom_kes_server::{Config, KesServer};
 //!
 //! let (config, warnings) = Config::parse(&std::fs::read_to_string("kes.yml")?, &|name| std::env::var(name).ok())?;
 //! let listener = strongroom_transport::bind(config.address).await?;
-//! let store = open_keystore(&config).await?;
+//! let store = open_the_store(&config.keystore)?;
 //! let server = KesServer::start(config, store, surroundings).await?;
 //! let (shutdown, signal) = strongroom_transport::shutdown();
 //! server.run(listener, signal).await;
@@ -39,7 +40,7 @@ pub mod surroundings;
 mod trust;
 
 pub use banner::{BannerFacts, banner};
-pub use config::{Config, ConfigError, KeystoreConfig, Warning};
+pub use config::{Config, ConfigError, Warning};
 pub use log::{AuditRecord, ErrorRecord, Level, LogSink, RequestInfo};
-pub use server::{KesServer, StartError, open_keystore};
+pub use server::{KesServer, StartError};
 pub use surroundings::{Build, Clock, Entropy, Machine, MachineSample, NoEntropy, Surroundings};

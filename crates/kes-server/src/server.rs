@@ -12,14 +12,14 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use strongroom_envelope::{HmacKey, MasterCipher, MasterKey};
 use strongroom_kes_api::KeyName;
-use strongroom_keystore::{FsStore, KeyStore, MemoryStore, StoreError, StoredValue};
+use strongroom_keystore::{KeyStore, StoreError, StoredValue};
 use strongroom_transport::certificate::{self, CertificateError};
 use strongroom_transport::tls::{ClientRoots, TlsError};
 use strongroom_transport::{ClientAuth, Identity as Certificate, Limits, ShutdownSignal, Tls};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
-use crate::config::{CertificateSource, Config, KeystoreConfig, TlsConfig};
+use crate::config::{CertificateSource, Config, TlsConfig};
 use crate::log::Level;
 use crate::metrics::Metrics;
 use crate::reply::Answer;
@@ -74,17 +74,6 @@ pub enum StartError {
     /// There is no randomness to make keys from.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
-}
-
-/// Opens the key store that a configuration names.
-///
-/// # Errors
-/// [`StoreError`] when it cannot be used at all.
-pub async fn open_keystore(config: &Config) -> Result<Arc<dyn KeyStore>, StoreError> {
-    Ok(match &config.keystore {
-        KeystoreConfig::Memory => Arc::new(MemoryStore::new()),
-        KeystoreConfig::Fs { path } => Arc::new(FsStore::open(path.clone())?),
-    })
 }
 
 impl KesServer {

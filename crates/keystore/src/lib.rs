@@ -5,9 +5,11 @@
 //! (docs/formats/kes-keystore.md); the same text lies under the same name in every kind of store, so that keys move
 //! between them by copying.
 
+pub mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
+mod finding;
 pub mod fs;
 pub mod memory;
 mod value;
@@ -17,7 +19,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use strongroom_kes_api::KeyName;
 
+pub use config::KeystoreConfig;
 pub use error::StoreError;
+pub use finding::Finding;
 pub use fs::FsStore;
 pub use memory::MemoryStore;
 pub use value::{StoredValue, VALUE_BYTES_MAX, ValueTooLong};
@@ -51,6 +55,22 @@ pub trait KeyStore: std::fmt::Debug + Send + Sync {
 
     /// Is the store there and usable? Costs no more than one short request.
     async fn status(&self) -> Result<(), StoreError>;
+
+    /// Proves at start that the store can be used: logs in where that is needed. Opening a store costs no network
+    /// call, so that a server with keys of its own can start while the store is away.
+    async fn connect(&self) -> Result<(), StoreError> {
+        self.status().await
+    }
+
+    /// What this store cannot promise, in a sentence for the operator, told at start.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Looks at everything between here and the keys, one step after the other, for `kes doctor`. Changes nothing.
+    async fn examine(&self) -> Vec<Finding> {
+        finding::of_any(self).await
+    }
 
     /// What an operator calls it, for the banner and for errors: `Filesystem: /var/lib/kes`.
     fn describe(&self) -> String;
@@ -110,6 +130,18 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
 
     async fn status(&self) -> Result<(), StoreError> {
         (**self).status().await
+    }
+
+    async fn connect(&self) -> Result<(), StoreError> {
+        (**self).connect().await
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        (**self).caveat()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        (**self).examine().await
     }
 
     fn describe(&self) -> String {

@@ -13,9 +13,7 @@ use strongroom_access::{Hosts, RootCredentials};
 use strongroom_kes_api::{AdminIdentity, ApiKey, KeyName, Policy, PolicyName, path};
 use strongroom_kes_client::Endpoint;
 use strongroom_kes_server::config::{ApiSettings, CacheConfig, LogConfig, PolicyConfig};
-use strongroom_kes_server::{
-    AuditRecord, ErrorRecord, KesServer, KeystoreConfig, Level, LogSink, open_keystore,
-};
+use strongroom_kes_server::{AuditRecord, ErrorRecord, KesServer, Level, LogSink};
 use strongroom_sse::KeyWindows;
 use strongroom_transport::issue::{self, Subject};
 use strongroom_transport::{ClientAuth, Identity, Tls, shutdown};
@@ -144,7 +142,7 @@ async fn key_server(folder: &Folder, address: SocketAddr, identity: Identity) ->
         identities: BTreeSet::from([app.into()]),
     };
     let mut config = strongroom_kes_server::Config::development(address, admin, identity);
-    config.keystore = KeystoreConfig::Fs {
+    config.keystore = strongroom_keystore::KeystoreConfig::Fs {
         path: folder.keys(),
     };
     config.policies = BTreeMap::from([(PolicyName::parse("object-server")?, policy)]);
@@ -163,7 +161,7 @@ async fn key_server(folder: &Folder, address: SocketAddr, identity: Identity) ->
         error: Level::WARN,
         audit: Level::OFF,
     };
-    let store = open_keystore(&config).await?;
+    let store = kes::open_keystore(&config.keystore).await?;
     Ok(KesServer::start(config, store, kes::surroundings(Arc::new(Log))).await?)
 }
 

@@ -1,5 +1,6 @@
 //! `strongroom kes`, and the whole program where it is called `kes`: the key server and the commands that talk to one.
 
+mod keystores;
 mod logging;
 mod server;
 mod surroundings;
@@ -14,6 +15,7 @@ use strongroom_cli::{Build, EXIT_ERROR, EXIT_OK, EXIT_USAGE, Shell};
 
 use crate::cli::{Kes, KesCommand};
 
+pub(crate) use self::keystores::open_keystore;
 pub(crate) use self::surroundings::surroundings;
 
 const COPYRIGHT: &str = "2026 the Strongroom authors";

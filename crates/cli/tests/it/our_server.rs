@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use strongroom_kes_server::{
     AuditRecord, Build, Clock, Config, Entropy, ErrorRecord, KesServer, LogSink, NoEntropy,
-    Surroundings as ServerSurroundings, machine::ThisProcess, open_keystore,
+    Surroundings as ServerSurroundings, machine::ThisProcess,
 };
+use strongroom_keystore::FsStore;
 use strongroom_transport::Shutdown;
 
 use crate::fake_kes::APP;
@@ -66,7 +67,7 @@ impl OurServer {
         let (config, _) = Config::parse(&yaml, &|_| None).unwrap();
         let listener = strongroom_transport::bind(config.address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let store = open_keystore(&config).await.unwrap();
+        let store = Arc::new(FsStore::open(keys.path()).unwrap());
         let surroundings = ServerSurroundings {
             clock: Arc::new(RealTime(Instant::now())),
             entropy: Arc::new(SystemEntropy),

@@ -1,21 +1,9 @@
 //! The `keystore` section: exactly one store.
 
-use std::path::PathBuf;
+use strongroom_keystore::KeystoreConfig;
 
 use super::ConfigError;
 use super::read::{Reader, Section};
-
-/// Where the keys lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeystoreConfig {
-    /// In memory: gone when the server ends. No configuration file can ask for it.
-    Memory,
-    /// In a directory.
-    Fs {
-        /// The directory; made when missing.
-        path: PathBuf,
-    },
-}
 
 /// Sections that upstream knows, as paths below `keystore`.
 const KINDS: [&[&str]; 10] = [

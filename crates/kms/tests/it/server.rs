@@ -16,8 +16,9 @@ use strongroom_kes_server::config::PolicyConfig;
 use strongroom_kes_server::machine::ThisProcess;
 use strongroom_kes_server::{
     AuditRecord, Build, Clock, Config, Entropy, ErrorRecord, KesServer, LogSink, NoEntropy,
-    Surroundings, open_keystore,
+    Surroundings,
 };
+use strongroom_keystore::MemoryStore;
 use strongroom_kms::KesSettings;
 use strongroom_transport::issue::{self, Subject};
 use strongroom_transport::{ClientAuth, Limits, Shutdown, Tls, certificate, shutdown};
@@ -60,7 +61,7 @@ impl Server {
         };
         config.policies = BTreeMap::from([(PolicyName::parse("app").unwrap(), policy)]);
         config.keys = vec![KeyName::parse(KEY).unwrap()];
-        let store = open_keystore(&config).await.unwrap();
+        let store = Arc::new(MemoryStore::new());
         let server = KesServer::start(config, store, surroundings())
             .await
             .unwrap();

@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, getrlimit};
 use strongroom_kes_api::{AdminIdentity, ApiKey};
-use strongroom_kes_server::{BannerFacts, Config, KesServer, banner, open_keystore};
+use strongroom_kes_server::{BannerFacts, Config, KesServer, banner};
 use strongroom_transport::issue::{self, Subject};
 use strongroom_transport::shutdown;
 use zeroize::Zeroizing;
 
 use super::logging::Streams;
-use super::{COPYRIGHT, surroundings};
+use super::{COPYRIGHT, open_keystore, surroundings};
 use crate::cli::KesServerArgs;
 use crate::signals::{self, Signal, Signals};
 use crate::{harden, logs, random};
@@ -47,10 +47,14 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
 
     let listener = crate::server::bind(config.address).await?;
     let listening = listener.local_addr()?;
-    let store = open_keystore(&config)
+    let store = open_keystore(&config.keystore)
         .await
         .map_err(|error| in_words(&error))?;
     let (streams, flush) = Streams::start()?;
+    store.connect().await.map_err(|error| in_words(&error))?;
+    if let Some(caveat) = store.caveat() {
+        complain(&format!("WARNING: {}: {caveat}", store.describe()));
+    }
     let server = KesServer::start(config, store, surroundings(Arc::new(streams)))
         .await
         .map_err(|error| in_words(&error))?;
@@ -114,7 +118,7 @@ async fn reload(args: &KesServerArgs, server: &KesServer) -> Result<()> {
         // The same store keeps the keys that are remembered.
         server.store()
     } else {
-        open_keystore(&config)
+        open_keystore(&config.keystore)
             .await
             .map_err(|error| in_words(&error))?
     };

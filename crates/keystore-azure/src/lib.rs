@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Keys as secrets in Azure Key Vault.
