@@ -4,9 +4,10 @@
 //!
 //! Everything here is a pure function of its arguments. Nothing opens a socket, reads a clock or draws randomness.
 //!
-//! Read in this order: [`path`], [`name`], [`identity`], [`api_key`], [`policy`], [`body`], [`error`].
+//! Read in this order: [`path`], [`name`], [`identity`], [`api_key`], [`policy`], [`body`], [`error`], [`audit`].
 
 pub mod api_key;
+pub mod audit;
 pub mod base64;
 pub mod body;
 pub mod error;
