@@ -12,6 +12,7 @@ mod error;
 mod finding;
 pub mod fs;
 pub mod memory;
+pub mod migrate;
 mod value;
 
 use std::sync::Arc;
@@ -64,6 +65,11 @@ pub trait KeyStore: std::fmt::Debug + Send + Sync {
 
     /// What this store cannot promise, in a sentence for the operator, told at start.
     fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Why this store can hold no key of that name, in a sentence; without asking it. Most can hold all.
+    fn refuses(&self, _name: &KeyName) -> Option<String> {
         None
     }
 
@@ -138,6 +144,10 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
 
     fn caveat(&self) -> Option<&'static str> {
         (**self).caveat()
+    }
+
+    fn refuses(&self, name: &KeyName) -> Option<String> {
+        (**self).refuses(name)
     }
 
     async fn examine(&self) -> Vec<Finding> {

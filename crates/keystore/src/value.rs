@@ -28,6 +28,12 @@ impl StoredValue {
         }
     }
 
+    /// A second copy, wiped on drop too.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
