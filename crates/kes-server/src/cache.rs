@@ -96,8 +96,8 @@ impl<V, E> Cache<V, E> {
         }
     }
 
-    pub(crate) fn config(&self) -> CacheConfig {
-        self.config
+    pub(crate) fn config(&self) -> &CacheConfig {
+        &self.config
     }
 
     fn state(&self) -> MutexGuard<'_, State<V, E>> {
@@ -284,6 +284,7 @@ mod tests {
             any: s(any),
             unused: s(unused),
             offline: s(offline),
+            disk: None,
         }
     }
 

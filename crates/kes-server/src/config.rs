@@ -114,7 +114,7 @@ pub struct PolicyConfig {
 }
 
 /// How long keys are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
     /// At most this long; zero: not at all.
     pub any: Duration,
@@ -122,7 +122,21 @@ pub struct CacheConfig {
     pub unused: Duration,
     /// While the store is unreachable, this long instead; zero: no such exception.
     pub offline: Duration,
+    /// A sealed copy on disk, for starts while the store is away. An addition of ours: `cache.disk`.
+    pub disk: Option<DiskCacheConfig>,
 }
+
+/// `cache.disk`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskCacheConfig {
+    /// The directory.
+    pub path: PathBuf,
+    /// How long a key in it may be used; never zero.
+    pub max_age: Duration,
+}
+
+/// How long a key on disk may be used when nobody says otherwise: a store is back within a day.
+pub const DISK_CACHE_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for CacheConfig {
     /// As upstream documents it (its code has 30 s and nothing when `unused` is left out).
@@ -131,17 +145,22 @@ impl Default for CacheConfig {
             any: Duration::from_secs(5 * 60),
             unused: Duration::from_secs(30),
             offline: Duration::ZERO,
+            disk: None,
         }
     }
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
     /// Least important error record that is written.
     pub error: Level,
     /// Audit records have the level INFO.
     pub audit: Level,
+    /// Records of the process are JSON instead of text. An addition of ours.
+    pub json: bool,
+    /// Audit records also go into this file, as the lines of `/v1/log/audit`. An addition of ours.
+    pub audit_file: Option<PathBuf>,
 }
 
 impl Default for LogConfig {
@@ -149,6 +168,8 @@ impl Default for LogConfig {
         Self {
             error: Level::INFO,
             audit: Level::INFO,
+            json: false,
+            audit_file: None,
         }
     }
 }

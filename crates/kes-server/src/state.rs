@@ -62,9 +62,9 @@ impl State {
         }
         // The same store under the same settings keeps what is remembered.
         let kept = previous
-            .filter(|p| Arc::ptr_eq(&p.store, &store) && p.cache.config() == config.cache)
+            .filter(|p| Arc::ptr_eq(&p.store, &store) && *p.cache.config() == config.cache)
             .map(|p| Arc::clone(&p.cache));
-        let cache = kept.unwrap_or_else(|| Arc::new(Cache::new(config.cache)));
+        let cache = kept.unwrap_or_else(|| Arc::new(Cache::new(config.cache.clone())));
         Self {
             config,
             loaded_at,

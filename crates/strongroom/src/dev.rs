@@ -160,6 +160,7 @@ async fn key_server(folder: &Folder, address: SocketAddr, identity: Identity) ->
     config.log = LogConfig {
         error: Level::WARN,
         audit: Level::OFF,
+        ..LogConfig::default()
     };
     let store = kes::open_keystore(&config.keystore).await?;
     Ok(KesServer::start(config, store, kes::surroundings(Arc::new(Log))).await?)

@@ -95,6 +95,20 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// A scalar that is more than blanks, under the first of its names that has one: the newest name stands first.
+    pub(super) fn filled(
+        &self,
+        section: &mut Section<'_>,
+        names: &[&str],
+    ) -> Result<Option<Text>, ConfigError> {
+        let mut found = None;
+        for name in names {
+            let text = self.text(section, name)?;
+            found = found.or(text.filter(|t| !t.text.trim().is_empty()));
+        }
+        Ok(found)
+    }
+
     pub(super) fn scalar(&self, path: &str, node: &Node) -> Result<Option<Text>, ConfigError> {
         let place = node.place;
         match &node.value {
@@ -147,7 +161,7 @@ impl<'e> Reader<'e> {
         for node in nodes {
             let text = match &node.value {
                 Value::Scalar(text) if !expand => Text {
-                    text: text.clone(),
+                    text: text.to_string(),
                     place: node.place,
                 },
                 // An empty entry is kept: whoever takes the list says what is wrong with it.

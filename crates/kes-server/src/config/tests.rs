@@ -1,5 +1,7 @@
 use super::*;
 
+mod keystores;
+
 const ADMIN: &str = "2a7c5badadeab361c98472146beed2d5e7c058e4d32ee66d0b76a701234dd1b3";
 const APP: &str = "bb16264ef2c339c192bd3bc993c4aa952d38ad944a1022bab3f1dd07a009d0ff";
 
@@ -131,13 +133,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.address, DEFAULT_ADDRESS);
     assert_eq!(config.cache.any, Duration::from_secs(300));
     assert_eq!(config.cache.unused, Duration::from_secs(30));
-    assert_eq!(
-        config.log,
-        LogConfig {
-            error: Level::INFO,
-            audit: Level::INFO
-        }
-    );
+    assert_eq!(config.log, LogConfig::default());
     assert!(!config.tls.verify_clients && config.keys.is_empty() && warnings.is_empty());
     assert_eq!(
         parse(&minimal("address: :7373")).unwrap().0.address,
@@ -327,4 +323,28 @@ fn the_configurations_of_every_age_load() {
         let policies = if age.starts_with("form-d") { 0 } else { 2 };
         assert_eq!(config.policies.len(), policies, "{age}");
     }
+}
+
+#[test]
+fn additions_of_ours_are_read() {
+    let (config, warnings) = parse(&minimal(
+        "cache:\n  disk: {path: /var/cache/kes, max_age: 2h}\nlog: {json: on, audit_file: /var/log/kes.log}\n",
+    ))
+    .unwrap();
+    let disk = config.cache.disk.unwrap();
+    assert_eq!(disk.path, PathBuf::from("/var/cache/kes"));
+    assert_eq!(disk.max_age, Duration::from_secs(7200));
+    assert!(config.log.json);
+    assert_eq!(
+        config.log.audit_file,
+        Some(PathBuf::from("/var/log/kes.log"))
+    );
+    assert!(warnings.is_empty(), "{warnings:?}");
+
+    let (config, _) = parse(&minimal("cache: {disk: {path: d}}\n")).unwrap();
+    assert_eq!(config.cache.disk.unwrap().max_age, DISK_CACHE_MAX_AGE);
+    let (config, _) = parse(&minimal("cache: {disk: {path: ''}}\n")).unwrap();
+    assert_eq!(config.cache.disk, None);
+    assert!(refused(&minimal("cache: {disk: {path: d, max_age: 0s}}\n")).contains("max_age"));
+    assert!(refused(&minimal("cache: {disk: {max_age: 1s}}\n")).contains("no path"));
 }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::read::{Environment, Reader, Section, Text};
 use super::yaml::{Node, Value};
 use super::{
-    CacheConfig, CertificateSource, Config, ConfigError, DEFAULT_ADDRESS, LogConfig, TlsConfig,
-    Warning, api, keystore, policy,
+    CacheConfig, CertificateSource, Config, ConfigError, DEFAULT_ADDRESS, DISK_CACHE_MAX_AGE,
+    DiskCacheConfig, LogConfig, TlsConfig, Warning, api, keystore, policy,
 };
 use crate::log::Level;
 
@@ -203,10 +203,38 @@ fn read_cache(
         offline: reader
             .duration(&mut expiry, "offline")?
             .unwrap_or(default.offline),
+        disk: read_disk_cache(reader, &mut section)?,
     };
     reader.finish(expiry);
     reader.finish(section);
     Ok(cache)
+}
+
+fn read_disk_cache(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+) -> Result<Option<DiskCacheConfig>, ConfigError> {
+    let mut disk = reader.subsection(section, "disk")?;
+    let place = disk.place;
+    let path = reader.filled(&mut disk, &["path"])?;
+    let max_age = reader.duration(&mut disk, "max_age")?;
+    reader.finish(disk);
+    match (path, max_age) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ConfigError::Invalid {
+            message: "kesconf: invalid cache config: 'cache.disk' has no path".to_owned(),
+            place,
+        }),
+        (Some(path), Some(max_age)) if max_age.is_zero() => Err(ConfigError::at(
+            path.place,
+            "kesconf: invalid cache config: 'cache.disk.max_age' is zero, so that nothing would be kept; remove the \
+             section 'cache.disk' instead",
+        )),
+        (Some(path), max_age) => Ok(Some(DiskCacheConfig {
+            path: path.text.into(),
+            max_age: max_age.unwrap_or(DISK_CACHE_MAX_AGE),
+        })),
+    }
 }
 
 fn read_log(reader: &mut Reader<'_>, mut section: Section<'_>) -> Result<LogConfig, ConfigError> {
@@ -232,9 +260,14 @@ fn read_log(reader: &mut Reader<'_>, mut section: Section<'_>) -> Result<LogConf
             ConfigError::at(place, message)
         })
     };
+    let (error, audit) = (level("error")?, level("audit")?);
     let log = LogConfig {
-        error: level("error")?,
-        audit: level("audit")?,
+        error,
+        audit,
+        json: reader.flag(&mut section, "json")?,
+        audit_file: reader
+            .filled(&mut section, &["audit_file"])?
+            .map(|t| t.text.into()),
     };
     reader.finish(section);
     Ok(log)

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
+use zeroize::Zeroizing;
 
 /// Where something stands in the file; both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +33,8 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Null,
-    Scalar(String),
+    /// Any of them may be a password.
+    Scalar(Zeroizing<String>),
     List(Vec<Node>),
     Map(Vec<(String, Place, Node)>),
 }
@@ -139,8 +141,8 @@ fn resolve(raw: Spanned<Raw>, text: &str) -> Node {
     };
     let value = match raw.value {
         Raw::Null => Value::Null,
-        Raw::Text(scalar) => Value::Scalar(scalar),
-        Raw::Typed(value) => Value::Scalar(source(&raw.defined, text).unwrap_or(value)),
+        Raw::Text(scalar) => Value::Scalar(scalar.into()),
+        Raw::Typed(value) => Value::Scalar(source(&raw.defined, text).unwrap_or(value).into()),
         Raw::List(list) => Value::List(list.into_iter().map(|n| resolve(n, text)).collect()),
         Raw::Map(map) => Value::Map(
             map.into_iter()
@@ -193,7 +195,7 @@ mod tests {
             let Value::Scalar(found) = &member(&root, name).value else {
                 panic!("{name}")
             };
-            assert_eq!(found, spelt, "{name}");
+            assert_eq!(found.as_str(), spelt, "{name}");
         }
         assert!(matches!(member(&root, "e").value, Value::Null));
         assert!(matches!(member(&root, "i").value, Value::Null));
@@ -201,7 +203,7 @@ mod tests {
         let Value::List(list) = &member(&root, "h").value else {
             panic!()
         };
-        assert!(matches!(&list[1].value, Value::Scalar(s) if s == "é"));
+        assert!(matches!(&list[1].value, Value::Scalar(s) if s.as_str() == "é"));
     }
 
     #[test]
