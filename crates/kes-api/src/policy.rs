@@ -3,13 +3,15 @@
 //! Newest upstream reads a pattern as an exact path, or, when it ends in `*`, as a prefix that crosses `/`. Servers
 //! before 2023-10 read it as a shell glob. A *deny* pattern here matches when either reading does, so a deny is never
 //! weaker than anywhere; an *allow* pattern has the newest reading only, and [`Policy::suspicions`] names those that
-//! once meant more.
+//! once meant more. A policy from a file of the older format ([`Policy::of_older_format`]) was written for globs, where no
+//! `*` crosses a `/`: there a path has to be allowed under both readings, so that moving a file here never grants more.
 
 use std::fmt;
 
 use crate::path;
 
 mod glob;
+mod subset;
 
 /// One line of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +65,7 @@ pub struct Policy {
     pub allow: Vec<Pattern>,
     /// Patterns of paths that are denied, whatever is allowed.
     pub deny: Vec<Pattern>,
+    is_of_older_format: bool,
 }
 
 impl Policy {
@@ -78,6 +81,17 @@ impl Policy {
         Self {
             allow: allow.into_iter().map(Pattern::new).collect(),
             deny: deny.into_iter().map(Pattern::new).collect(),
+            is_of_older_format: false,
+        }
+    }
+
+    /// The same patterns from a file that was written for servers before 2023-10: a path is allowed only when the old
+    /// reading of the pattern allows it too.
+    #[must_use]
+    pub fn of_older_format(self) -> Self {
+        Self {
+            is_of_older_format: true,
+            ..self
         }
     }
 
@@ -98,7 +112,15 @@ impl Policy {
         }
         self.allow
             .iter()
-            .any(|p| spellings().any(|path| p.matches(path) || grants_bare_list(p, path)))
+            .any(|p| spellings().any(|path| self.is_granted_by(p, path)))
+    }
+
+    fn is_granted_by(&self, pattern: &Pattern, path: &str) -> bool {
+        if self.is_of_older_format {
+            pattern.matches(path) && pattern.matches_as_glob(path)
+        } else {
+            pattern.matches(path) || grants_bare_list(pattern, path)
+        }
     }
 
     /// Patterns that hardly do what their writer meant, for a warning at load.

@@ -106,3 +106,111 @@ fn odd_patterns_are_reported() {
         ]
     );
 }
+
+#[test]
+fn a_policy_of_an_older_file_never_allows_more_than_there() {
+    let p = policy(
+        &["/v1/*", "/v1/key/create/*", "/v1/*/list/x", "/v1/key/list"],
+        &["/v1/key/create/locked*"],
+    )
+    .of_older_format();
+    assert!(p.allows("/v1/status"));
+    assert!(p.allows("/v1/key/create/a"));
+    assert!(!p.allows("/v1/key/create/locked"));
+    // `*` did not cross a slash, and the middle of a pattern is literal now.
+    assert!(!p.allows("/v1/key/delete/a"));
+    assert!(!p.allows("/v1/key/list/x"));
+    assert!(!p.allows("/v1/key/list/"));
+    // A bulk decryption is many decryptions.
+    let p = policy(&["/v1/key/decrypt/*"], &[]).of_older_format();
+    assert!(p.allows("/v1/key/bulk/decrypt/a"));
+}
+
+#[test]
+fn a_policy_is_a_subset_when_it_allows_nothing_that_the_other_does_not() {
+    for (a, a_deny, b, b_deny) in [
+        (&["/v1/status"][..], &[][..], &["/v1/*"][..], &[][..]),
+        (&["/v1/key/create/my-*"], &[], &["/v1/key/create/*"], &[]),
+        (&["/v1/key/create/a"], &[], &["/v1/key/create/a"], &[]),
+        (&[], &[], &[], &["*"]),
+        (
+            &["/v1/key/*"],
+            &["/v1/key/delete/*"],
+            &["/v1/*"],
+            &["/v1/key/delete/locked*"],
+        ),
+        (
+            &["/v1/key/create/a"],
+            &[],
+            &["/v1/*"],
+            &["/v1/key/*/locked*"],
+        ),
+        (
+            &["/v1/key/create/a", "/v1/key/create/b"],
+            &["/v1/key/create/b"],
+            &["/v1/key/create/a"],
+            &[],
+        ),
+        (&["/v1/key/list"], &[], &["/v1/key/list/*"], &[]),
+        (
+            &["/v1/key/bulk/decrypt/a"],
+            &[],
+            &["/v1/key/decrypt/*"],
+            &[],
+        ),
+        (&["*"], &["/v1/key/*/x"], &["*"], &["/v1/key/*/x"]),
+    ] {
+        let (small, large) = (policy(a, a_deny), policy(b, b_deny));
+        assert!(small.is_subset_of(&large), "{small:?}\n{large:?}");
+        assert!(small.is_subset_of(&small));
+    }
+}
+
+#[test]
+fn a_policy_that_allows_anything_more_is_no_subset() {
+    for (a, a_deny, b, b_deny) in [
+        (&["/v1/*"][..], &[][..], &["/v1/key/*"][..], &[][..]),
+        (&["/v1/key/create/*"], &[], &["/v1/key/create/my-*"], &[]),
+        (&["/v1/status"], &[], &[], &[]),
+        (&["/v1/key/*"], &[], &["/v1/*"], &["/v1/key/delete/a"]),
+        (
+            &["/v1/key/*"],
+            &["/v1/key/delete/a"],
+            &["/v1/*"],
+            &["/v1/key/delete/*"],
+        ),
+        (
+            &["/v1/key/create/locked"],
+            &[],
+            &["/v1/*"],
+            &["/v1/key/*/locked"],
+        ),
+        (
+            &["/v1/key/decrypt/*"],
+            &[],
+            &["/v1/key/*"],
+            &["/v1/key/bulk/decrypt/a"],
+        ),
+        (
+            &["/v1/key/bulk/*"],
+            &[],
+            &["/v1/key/*"],
+            &["/v1/key/decrypt/a"],
+        ),
+        (
+            &["/v1/key/list/*"],
+            &[],
+            &["/v1/key/list/*"],
+            &["/v1/key/list"],
+        ),
+        (&["/v1/key/list"], &[], &["/v1/key/list/"], &[]),
+        (&["/v1/key/list/a*b*"], &[], &["/v1/*"], &["/v1/key/list/a"]),
+    ] {
+        let (small, large) = (policy(a, a_deny), policy(b, b_deny));
+        assert!(!small.is_subset_of(&large), "{small:?}\n{large:?}");
+    }
+    let newest = policy(&["/v1/key/create/*"], &[]);
+    let older = newest.clone().of_older_format();
+    assert!(older.is_subset_of(&newest) && older.is_subset_of(&older));
+    assert!(!newest.is_subset_of(&older));
+}
