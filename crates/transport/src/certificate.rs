@@ -58,6 +58,15 @@ pub enum CertificateError {
     /// Certificate and key do not fit, or the key type is unknown.
     #[error("certificate and private key cannot be used together")]
     Unusable(#[source] rustls::Error),
+    /// A file holds something that cannot be used.
+    #[error("'{}' is not usable", path.display())]
+    InFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<CertificateError>,
+    },
     /// A file for certificate authorities holds something else.
     #[error("'{}' holds something that is no certificate", path.display())]
     NotOnlyCertificates {
@@ -67,7 +76,7 @@ pub enum CertificateError {
 }
 
 impl Identity {
-    /// Puts together a chain, leaf first, and a private key: PKCS#8, SEC1 or PKCS#1, perhaps encrypted after RFC 1423.
+    /// Puts together a chain, leaf first, and a private key: PKCS#8, SEC1 or PKCS#1, perhaps encrypted (PKCS#8 or RFC 1423).
     /// Blocks of other kinds (`EC PARAMETERS`) are skipped.
     ///
     /// # Errors
@@ -77,12 +86,16 @@ impl Identity {
         private_key: &[u8],
         password: Option<&str>,
     ) -> Result<Self, CertificateError> {
-        let chain = certificates(certificate)?;
-        let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
-        if !names_a_host(leaf)? {
-            return Err(CertificateError::NoSubjectAltName);
-        }
-        let key = self::private_key(private_key, password)?;
+        Self::of(
+            server_chain(certificate)?,
+            self::private_key(private_key, password)?,
+        )
+    }
+
+    fn of(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
         let certified =
             CertifiedKey::from_der(chain, key, &provider()).map_err(CertificateError::Unusable)?;
         Ok(Self(Arc::new(certified)))
@@ -91,13 +104,15 @@ impl Identity {
     /// [`Identity::from_pem`] of two files.
     ///
     /// # Errors
-    /// As there, and when a file cannot be read.
+    /// As there with the name of the file, and when a file cannot be read.
     pub fn from_files(
         certificate: &Path,
         private_key: &Path,
         password: Option<&str>,
     ) -> Result<Self, CertificateError> {
-        Self::from_pem(&read(certificate)?, &read(private_key)?, password)
+        let chain = server_chain(&read(certificate)?).map_err(in_file(certificate))?;
+        let key = self::private_key(&read(private_key)?, password).map_err(in_file(private_key))?;
+        Self::of(chain, key).map_err(in_file(private_key))
     }
 
     /// The chain, leaf first.
@@ -108,6 +123,25 @@ impl Identity {
 
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0)
+    }
+}
+
+fn in_file(path: &Path) -> impl FnOnce(CertificateError) -> CertificateError {
+    let path = path.to_owned();
+    |source| CertificateError::InFile {
+        path,
+        source: Box::new(source),
+    }
+}
+
+/// A chain whose leaf names a host.
+fn server_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let chain = certificates(text)?;
+    let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
+    if names_a_host(leaf)? {
+        Ok(chain)
+    } else {
+        Err(CertificateError::NoSubjectAltName)
     }
 }
 
@@ -135,10 +169,6 @@ pub fn private_key(
 ) -> Result<PrivateKeyDer<'static>, CertificateError> {
     for block in pem::blocks(text)? {
         let label = block.label().to_owned();
-        if label == "ENCRYPTED PRIVATE KEY" {
-            let scheme = "PKCS#8 (RFC 5958)".to_owned();
-            return Err(PemError::UnsupportedEncryption { scheme }.into());
-        }
         let Some(kind) = label.strip_suffix("PRIVATE KEY") else {
             continue;
         };
@@ -175,7 +205,7 @@ pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Certific
 }
 
 fn authorities_of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let blocks = pem::blocks(&read(path)?)?;
+    let blocks = pem::blocks(&read(path)?).map_err(|e| in_file(path)(e.into()))?;
     if blocks.is_empty() || blocks.iter().any(|b| b.label() != "CERTIFICATE") {
         return Err(CertificateError::NotOnlyCertificates {
             path: path.to_owned(),

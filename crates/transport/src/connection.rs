@@ -16,12 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::listen::Limits;
-use crate::peer::Peer;
 
 /// A request refused before its body was read must still reach the client: closing a socket with unread bytes resets the
 /// connection, and the client sees a network error instead of the answer. So a bounded rest is read and dropped first.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 8 << 20;
+
+/// Stands for "since the next look": requests do not ask for the time, the watch does it for them.
+const SINCE_NEXT_LOOK: u64 = u64::MAX;
 
 /// What a connection is doing. Times are milliseconds since it was accepted; 0 stands for "not".
 #[derive(Debug)]
@@ -64,19 +66,25 @@ impl Activity {
 
     fn has_read(&self) {
         if self.requests.load(Ordering::Relaxed) == 0 {
-            let _ = self.head_since.compare_exchange(
-                0,
-                self.now(),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            begin(&self.head_since);
         }
     }
 
     fn expiry(&self, limits: &Limits, is_http2: bool) -> Option<Expiry> {
-        let passed = |since: &AtomicU64, limit: Duration| {
-            let since = since.load(Ordering::Relaxed);
-            since != 0 && u128::from(self.now().saturating_sub(since)) >= limit.as_millis()
+        let now = self.now();
+        let passed = |since: &AtomicU64, limit: Duration| match since.load(Ordering::Relaxed) {
+            0 => false,
+            SINCE_NEXT_LOOK => {
+                // Whatever began or ended in the meantime is newer.
+                let _ = since.compare_exchange(
+                    SINCE_NEXT_LOOK,
+                    now,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                false
+            }
+            began => u128::from(now.saturating_sub(began)) >= limit.as_millis(),
         };
         if passed(&self.write_stalled_since, limits.write_stall_timeout) {
             return Some(Expiry::Stuck);
@@ -107,6 +115,13 @@ impl Activity {
     }
 }
 
+/// Notes that something goes on from now, unless it does already.
+fn begin(since: &AtomicU64) {
+    if since.load(Ordering::Relaxed) == 0 {
+        since.store(SINCE_NEXT_LOOK, Ordering::Relaxed);
+    }
+}
+
 /// Why a connection is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -122,7 +137,7 @@ struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.idle_since.store(SINCE_NEXT_LOOK, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -180,8 +195,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WatchedIo<T> {
         if outcome.is_ready() {
             since.store(0, Ordering::Relaxed);
         } else {
-            let now = self.activity.now();
-            let _ = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            begin(since);
         }
         outcome
     }
@@ -251,34 +265,53 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     }
 }
 
-/// Tells every request of a connection who its peer is, and counts it while it runs.
+/// Counts the requests of a connection while they run.
 #[derive(Debug)]
-pub(crate) struct PeerService<S> {
+pub(crate) struct CountedService<S> {
     pub(crate) inner: S,
-    pub(crate) peer: Peer,
     pub(crate) activity: Arc<Activity>,
 }
 
-impl<S, B> Service<Request<Incoming>> for PeerService<S>
+impl<S, B> Service<Request<Incoming>> for CountedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Future: Send + 'static,
 {
     type Response = Response<CountedBody<B>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = CountedFuture<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.activity.begin_request();
-        request.extensions_mut().insert(self.peer.clone());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            Ok(answer.map(|inner| CountedBody {
-                inner,
-                _in_flight: in_flight,
-            }))
-        })
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        CountedFuture {
+            in_flight: Some(self.activity.begin_request()),
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// An answer in the making, which hands its count on to the body.
+    #[derive(Debug)]
+    pub(crate) struct CountedFuture<F> {
+        #[pin]
+        inner: F,
+        in_flight: Option<InFlight>,
+    }
+}
+
+impl<F, B, E> Future for CountedFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<CountedBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.inner.poll(cx))?;
+        let in_flight = this.in_flight.take();
+        Poll::Ready(Ok(answer.map(|inner| CountedBody {
+            inner,
+            _in_flight: in_flight,
+        })))
     }
 }
 
@@ -288,7 +321,7 @@ pin_project_lite::pin_project! {
     pub(crate) struct CountedBody<B> {
         #[pin]
         inner: B,
-        _in_flight: InFlight,
+        _in_flight: Option<InFlight>,
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`tls`] makes the server side of TLS and lets a running listener change it.
 //! - [`listen`] binds, accepts and serves; [`peer`] is what a request is told about its connection.
 //! - [`drain`] ends it all in good order.
+//! - [`workers`] are the threads of a server whose requests are short.
 //! - [`issue`] makes certificates for development.
 
 pub mod certificate;
@@ -16,10 +17,13 @@ pub mod issue;
 pub mod listen;
 pub mod peer;
 pub mod pem;
+mod places;
 pub mod tls;
+pub mod workers;
 
 pub use certificate::{CertificateError, Identity};
 pub use drain::{Shutdown, ShutdownSignal, shutdown};
-pub use listen::{BindError, Limits, bind, serve};
-pub use peer::Peer;
+pub use listen::{BindError, Limits, bind, serve, serve_on};
+pub use peer::{Peer, TellPeer};
 pub use tls::{ClientAuth, Tls, TlsError};
+pub use workers::Workers;

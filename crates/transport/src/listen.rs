@@ -14,15 +14,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Activity, Expiry, PeerService, WatchedIo};
+use crate::connection::{Activity, Expiry, CountedService, WatchedIo};
 use crate::drain::ShutdownSignal;
 use crate::peer::Peer;
+use crate::places::{Place, Places};
 use crate::tls::Tls;
+use crate::workers::Workers;
 
 /// A connection costs some 50 KB with TLS: this many stay below 1 GB, and below usual descriptor limits.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -50,6 +51,9 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// Connections at once from one address, of IPv6 from one network of 64 bits; more are closed at once, so that one
+    /// client cannot take all places. Behind a proxy every client has the same address.
+    pub connections_per_address_max: usize,
     /// From accepting to a finished TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a request to the end of its head.
@@ -70,6 +74,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_MAX,
+            connections_per_address_max: CONNECTIONS_MAX,
             handshake_timeout: HEADER_TIMEOUT,
             header_timeout: HEADER_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
@@ -122,8 +127,28 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Accepts and serves until `shutdown`, then lets running requests finish for [`Limits::drain_grace`].
 ///
-/// `make_service` is called once for each connection; every request carries its [`Peer`] in the extensions.
+/// `make_service` is called once for each connection, with its peer. [`TellPeer`](crate::peer::TellPeer) hands it on to requests.
 pub async fn serve<M, S, B>(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: Limits,
+    make_service: M,
+    shutdown: ShutdownSignal,
+) where
+    M: Fn(&Peer) -> S + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    serve_on(None, listener, tls, limits, make_service, shutdown).await;
+}
+
+/// As [`serve`], on threads that each serve their own connections. Without `workers` the runtime of the caller serves.
+pub async fn serve_on<M, S, B>(
+    workers: Option<&Workers>,
     listener: TcpListener,
     tls: Option<Tls>,
     limits: Limits,
@@ -140,7 +165,7 @@ pub async fn serve<M, S, B>(
 {
     let limits = Arc::new(limits);
     let make_service = Arc::new(make_service);
-    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Places::new(limits.connections_max, limits.connections_per_address_max);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -154,10 +179,24 @@ pub async fn serve<M, S, B>(
         let (tls, limits, make_service) =
             (tls.clone(), Arc::clone(&limits), Arc::clone(&make_service));
         let shutdown = shutdown.clone();
-        connections.spawn(async move {
-            let _place = place;
-            one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
-        });
+        let Some((seat, worker)) = workers.and_then(Workers::seat) else {
+            connections.spawn(async move {
+                let _place = place;
+                one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
+            });
+            continue;
+        };
+        // The socket has to leave the runtime that accepted it; the task enters it into the one that serves it.
+        let Ok(stream) = stream.into_std() else {
+            continue;
+        };
+        let task = async move {
+            let _places = (place, seat);
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
+            }
+        };
+        connections.spawn_on(task, worker);
     }
     drop(listener);
     let finished = async { while connections.join_next().await.is_some() {} };
@@ -173,18 +212,22 @@ pub async fn serve<M, S, B>(
     }
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
-
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Arc<Places>,
 ) -> Option<(TcpStream, SocketAddr, Place)> {
-    if places.available_permits() == 0 {
+    if places.are_taken() {
         warn!("all places for connections are taken; new clients wait");
     }
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let free = places.free().await?;
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, address, place)),
+        Ok((stream, address)) => match free.taken_by(address.ip()) {
+            Some(place) => Some((stream, address, place)),
+            None => {
+                info!(%address, "closing a connection: too many from this address");
+                None
+            }
+        },
         Err(error) => {
             warn!(%error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -215,12 +258,11 @@ async fn one_connection<M, S, B>(
     let Some(tls) = tls else {
         let peer = Peer::plain(address);
         let io = WatchedIo::new(stream, Arc::clone(&activity));
-        let service = PeerService {
+        let service = CountedService {
             inner: make_service(&peer),
-            peer,
             activity,
         };
-        serve_http(io, service, false, limits, shutdown).await;
+        serve_http(io, service, address, false, limits, shutdown).await;
         return;
     };
     let handshake = tokio::time::timeout(limits.handshake_timeout, handshake(stream, &tls));
@@ -234,12 +276,11 @@ async fn one_connection<M, S, B>(
             let peer = Peer::tls(address, session.peer_certificates().unwrap_or_default());
             let is_http2 = session.alpn_protocol() == Some(b"h2");
             let io = WatchedIo::new(stream, Arc::clone(&activity));
-            let service = PeerService {
+            let service = CountedService {
                 inner: make_service(&peer),
-                peer,
                 activity,
             };
-            serve_http(io, service, is_http2, limits, shutdown).await;
+            serve_http(io, service, address, is_http2, limits, shutdown).await;
         }
         Ok(Ok(None)) => debug!(%address, "plain HTTP on the TLS port"),
         Ok(Err(error)) => info!(%address, %error, "TLS handshake failed"),
@@ -278,7 +319,8 @@ async fn refuse_plain_http(stream: &mut TcpStream) {
 
 async fn serve_http<T, S, B>(
     io: WatchedIo<T>,
-    service: PeerService<S>,
+    service: CountedService<S>,
+    address: SocketAddr,
     is_http2: bool,
     limits: &Limits,
     mut shutdown: ShutdownSignal,
@@ -292,11 +334,12 @@ async fn serve_http<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let activity = Arc::clone(&service.activity);
-    let address = service.peer.address();
     let builder = http_builder(is_http2, limits);
     let connection = builder.serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        // The connection is what it was woken for, nearly always.
+        biased;
         outcome = connection.as_mut() => return log_end(address, outcome),
         () = shutdown.wait() => {}
         expiry = activity.expired(limits, is_http2) => {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::Request;
+use hyper::service::Service;
 use rustls_pki_types::CertificateDer;
 
-/// The other end of a connection. Every request carries it in its extensions.
+/// The other end of a connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
     address: SocketAddr,
@@ -40,5 +42,33 @@ impl Peer {
     #[must_use]
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         self.tls.as_deref().unwrap_or_default()
+    }
+}
+
+/// A service whose requests carry their [`Peer`] in the extensions.
+#[derive(Debug, Clone)]
+pub struct TellPeer<S> {
+    inner: S,
+    peer: Peer,
+}
+
+impl<S> TellPeer<S> {
+    /// Tells `inner` of `peer`.
+    pub fn new(inner: S, peer: &Peer) -> Self {
+        Self {
+            inner,
+            peer: peer.clone(),
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for TellPeer<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        self.inner.call(request)
     }
 }

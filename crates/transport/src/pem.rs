@@ -1,4 +1,4 @@
-//! PEM as operators have it: RFC 7468 text with anything around it, and the encrypted keys of RFC 1423.
+//! PEM as operators have it: RFC 7468 text with anything around it, and encrypted keys, after PKCS#8 or RFC 1423.
 //!
 //! The PKCS crates read no `Proc-Type`/`DEK-Info` headers, but `kes identity new --encrypt` and `openssl` in its
 //! traditional format write exactly those.
@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
+
+mod pkcs8;
 
 /// Longest PEM file that is read: a chain of dozens of certificates stays far below.
 pub const PEM_BYTES_MAX: usize = 1 << 20;
@@ -54,10 +56,18 @@ pub enum PemError {
     /// The password does not fit.
     #[error("private key cannot be decrypted: the password is wrong or the file is damaged")]
     PasswordWrong,
+    /// The key derivation that the file asks for would take too long.
+    #[error(
+        "private key is encrypted with a key derivation that costs too much time or memory; rewrite it with fewer rounds"
+    )]
+    TooCostly,
     /// The text is longer than [`PEM_BYTES_MAX`].
     #[error("PEM text is longer than {PEM_BYTES_MAX} bytes")]
     TooLong,
 }
+
+/// The label of a key that is encrypted after PKCS#8 (RFC 7468 §11).
+const PKCS8_ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 impl Block {
     /// What it says it holds: `CERTIFICATE`, `PRIVATE KEY`, …
@@ -71,14 +81,15 @@ impl Block {
     /// # Errors
     /// [`PemError`] when it is encrypted and the password does not open it.
     pub fn open(self, password: Option<&str>) -> Result<Zeroizing<Vec<u8>>, PemError> {
+        if self.encryption.is_none() && self.label != PKCS8_ENCRYPTED {
+            return Ok(self.body);
+        }
+        let password = password
+            .filter(|p| !p.is_empty())
+            .ok_or(PemError::PasswordMissing)?;
         match self.encryption {
-            None => Ok(self.body),
-            Some(dek_info) => {
-                let password = password
-                    .filter(|p| !p.is_empty())
-                    .ok_or(PemError::PasswordMissing)?;
-                decrypt_rfc1423(&dek_info, self.body, password)
-            }
+            Some(dek_info) => decrypt_rfc1423(&dek_info, self.body, password),
+            None => pkcs8::decrypt(&self.body, password),
         }
     }
 }

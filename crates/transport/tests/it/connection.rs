@@ -180,3 +180,36 @@ async fn lesson_47_the_answer_to_a_request_whose_body_was_not_read_arrives() {
         );
     }
 }
+
+#[tokio::test]
+async fn one_address_gets_its_share_of_the_places_and_no_more() {
+    let limits = Limits {
+        connections_per_address_max: 2,
+        ..Limits::default()
+    };
+    let server = start(None, limits).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    let second = TcpStream::connect(server.address).await.unwrap();
+    let third = TcpStream::connect(server.address).await.unwrap();
+    let (answer, _) = closed_after(third).await;
+    assert!(answer.is_empty(), "closed without a word");
+    // Those who came in time are served, and a place is free again when one of them goes.
+    first
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut start = [0; 12];
+    first.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    drop(second);
+    let deadline = tokio::time::Instant::now() + ms(20_000);
+    loop {
+        assert!(tokio::time::Instant::now() < deadline, "no place came free");
+        let mut again = TcpStream::connect(server.address).await.unwrap();
+        let asked = again.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        if asked.is_ok() && again.read_exact(&mut start).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(ms(20)).await;
+    }
+}

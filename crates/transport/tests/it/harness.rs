@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use strongroom_transport::issue::{Issued, Subject, self_signed};
-use strongroom_transport::{Limits, Peer, Shutdown, Tls, bind, serve, shutdown};
+use strongroom_transport::{Limits, Peer, Shutdown, TellPeer, Tls, bind, serve, shutdown};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -30,7 +30,8 @@ pub(crate) async fn start(tls: Option<Tls>, limits: Limits) -> Server {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shutdown, signal) = shutdown();
-    let running = tokio::spawn(serve(listener, tls, limits, |_| service_fn(answer), signal));
+    let make_service = |peer: &Peer| TellPeer::new(service_fn(answer), peer);
+    let running = tokio::spawn(serve(listener, tls, limits, make_service, signal));
     Server {
         address,
         shutdown,

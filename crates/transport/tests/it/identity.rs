@@ -253,8 +253,74 @@ fn keys_that_openssl_writes_are_read() {
             "{error}"
         );
     }
-    let arguments = ["pkcs8", "-topk8", "-passout", "pass:x"];
-    let pkcs8 = openssl(&arguments, &rsa).unwrap();
-    let error = private_key(pkcs8.as_bytes(), Some("x")).unwrap_err();
+    let schemes: [&[&str]; 4] = [
+        &["-v2", "aes-256-cbc"],
+        &["-v2", "aes-128-cbc"],
+        &[
+            "-v2",
+            "aes-256-cbc",
+            "-v2prf",
+            "hmacWithSHA512",
+            "-iter",
+            "5000",
+        ],
+        &["-scrypt", "-scrypt_N", "1024"],
+    ];
+    for scheme in schemes {
+        let arguments = [&["pkcs8", "-topk8", "-passout", "pass:geheim"], scheme].concat();
+        let encrypted = openssl(&arguments, &rsa).unwrap();
+        assert!(encrypted.contains("ENCRYPTED PRIVATE KEY"));
+        let opened = private_key(encrypted.as_bytes(), Some("geheim")).unwrap();
+        assert!(matches!(opened, rustls::pki_types::PrivateKeyDer::Pkcs8(_)));
+        for (password, expected) in [
+            (Some("falsch"), PemError::PasswordWrong),
+            (None, PemError::PasswordMissing),
+            (Some(""), PemError::PasswordMissing),
+        ] {
+            match private_key(encrypted.as_bytes(), password) {
+                Err(CertificateError::Pem(error)) => assert_eq!(error, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_whose_derivation_costs_too_much_is_refused_at_once() {
+    let Some(key) = openssl(&["genpkey", "-algorithm", "ed25519"], "") else {
+        return;
+    };
+    let arguments = ["pkcs8", "-topk8", "-passout", "pass:x", "-iter", "10000001"];
+    let costly = openssl(&arguments, &key).unwrap();
+    let error = private_key(costly.as_bytes(), Some("x")).unwrap_err();
+    assert!(
+        matches!(error, CertificateError::Pem(PemError::TooCostly)),
+        "{error}"
+    );
+    let arguments = [
+        "pkcs8",
+        "-topk8",
+        "-passout",
+        "pass:x",
+        "-v1",
+        "PBE-SHA1-3DES",
+    ];
+    let old = openssl(&arguments, &key).unwrap();
+    let error = private_key(old.as_bytes(), Some("x")).unwrap_err();
     assert!(error.to_string().contains("not supported"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, cert) = (folder.path().join("own.key"), folder.path().join("own.crt"));
+    let issued = issued();
+    std::fs::write(&cert, &issued.certificate).unwrap();
+    std::fs::write(&key, "no key").unwrap();
+    let error = Identity::from_files(&cert, &key, None).unwrap_err();
+    assert!(error.to_string().contains("own.key"), "{error}");
+    std::fs::write(&key, &issued.private_key).unwrap();
+    std::fs::write(&cert, "no certificate").unwrap();
+    let error = Identity::from_files(&cert, &key, None).unwrap_err();
+    assert!(error.to_string().contains("own.crt"), "{error}");
 }
