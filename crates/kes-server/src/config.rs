@@ -174,6 +174,31 @@ impl Default for LogConfig {
     }
 }
 
+/// What the command line says besides the file. All but the admin are words of older servers, heard where the file is
+/// silent: there the certificate was named by flags alone, and clients were verified unless a flag said `off`.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--root`; over the file's admin.
+    pub root: Option<String>,
+    /// `--key`.
+    pub private_key: Option<PathBuf>,
+    /// `--cert`.
+    pub certificate: Option<PathBuf>,
+    /// `--auth`.
+    pub verify_clients: Option<bool>,
+}
+
+/// A configuration that was read, and what there is to say about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Settings of the file that are hardly meant, in its order.
+    pub warnings: Vec<Warning>,
+    /// Flags that had no effect, because the file says otherwise.
+    pub unheeded: Vec<&'static str>,
+}
+
 /// Something in the file that is accepted but hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -230,13 +255,26 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let loaded = Self::parse_with(text, environment, &Flags::default())?;
+        Ok((loaded.config, loaded.warnings))
+    }
+
+    /// [`Config::parse`] under what the command line says.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+        flags: &Flags,
+    ) -> Result<Loaded, ConfigError> {
         if text.len() > CONFIG_BYTES_MAX {
             return Err(ConfigError::missing(format!(
                 "kesconf: configuration is longer than {CONFIG_BYTES_MAX} bytes"
             )));
         }
         let root = yaml::parse(text).map_err(|e| ConfigError::Yaml(Box::new(e)))?;
-        top::read(&root, environment)
+        top::read(&root, environment, flags)
     }
 
     /// A configuration for development: keys in memory, no policies, everything for the admin.

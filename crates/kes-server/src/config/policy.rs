@@ -12,6 +12,7 @@ pub(super) fn read(
     mut section: Section<'_>,
     admin: &AdminIdentity,
     proxies: &[IdentityName],
+    is_of_older_format: bool,
 ) -> Result<BTreeMap<PolicyName, PolicyConfig>, ConfigError> {
     let mut policies = BTreeMap::new();
     let mut assigned: BTreeSet<IdentityName> = BTreeSet::new();
@@ -58,7 +59,10 @@ pub(super) fn read(
         reader.finish(section);
 
         let of = |texts: &[Text]| texts.iter().map(|t| t.text.clone()).collect::<Vec<_>>();
-        let policy = Policy::new(of(&allow), of(&deny));
+        let mut policy = Policy::new(of(&allow), of(&deny));
+        if is_of_older_format {
+            policy = policy.of_older_format();
+        }
         for suspicion in policy.suspicions() {
             let pattern = suspicion.pattern.as_str();
             let at = allow.iter().chain(&deny).find(|t| t.text == pattern);

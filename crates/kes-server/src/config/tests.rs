@@ -348,3 +348,79 @@ fn additions_of_ours_are_read() {
     assert!(refused(&minimal("cache: {disk: {path: d, max_age: 0s}}\n")).contains("max_age"));
     assert!(refused(&minimal("cache: {disk: {max_age: 1s}}\n")).contains("no path"));
 }
+
+fn with_flags(text: &str, flags: &Flags) -> Result<Loaded, ConfigError> {
+    Config::parse_with(text, &environment, flags)
+}
+
+#[test]
+fn the_admin_of_the_command_line_is_checked_against_policies_and_proxies() {
+    let flags = Flags {
+        root: Some(APP.to_owned()),
+        ..Flags::default()
+    };
+    let loaded = with_flags(&minimal(""), &flags).unwrap();
+    assert_eq!(loaded.config.admin.to_string(), APP);
+    let policy = minimal(&format!("policy:\n  p:\n    identities: [{APP}]\n"));
+    let error = with_flags(&policy, &flags).unwrap_err().to_string();
+    assert!(error.contains("is already admin"), "{error}");
+    let proxy = minimal("").replace(
+        "  cert: c.pem",
+        &format!("  cert: c.pem\n  proxy:\n    identities: [{APP}]"),
+    );
+    let error = with_flags(&proxy, &flags).unwrap_err().to_string();
+    assert!(error.contains("invalid tls proxy"), "{error}");
+    // A file without an admin is complete with the flag.
+    let without = minimal("").replace(&format!("admin:\n  identity: {ADMIN}\n"), "");
+    assert!(with_flags(&without, &flags).is_ok());
+}
+
+#[test]
+fn flags_of_older_servers_are_heard_where_the_file_is_silent() {
+    let flags = Flags {
+        root: None,
+        private_key: Some("flag.key".into()),
+        certificate: Some("flag.crt".into()),
+        verify_clients: Some(true),
+    };
+    let silent = minimal("").replace("tls:\n  key: k.pem\n  cert: c.pem\n", "");
+    let loaded = with_flags(&silent, &flags).unwrap();
+    assert!(loaded.unheeded.is_empty() && loaded.config.tls.verify_clients);
+    let CertificateSource::Files {
+        private_key,
+        certificate,
+        ..
+    } = loaded.config.tls.certificate
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (private_key, certificate),
+        ("flag.key".into(), "flag.crt".into())
+    );
+
+    let says = minimal("").replace("  cert: c.pem", "  cert: c.pem\n  auth: off");
+    let loaded = with_flags(&says, &flags).unwrap();
+    assert_eq!(loaded.unheeded, ["--key", "--cert", "--auth"]);
+    assert!(!loaded.config.tls.verify_clients);
+}
+
+#[test]
+fn a_file_of_the_older_format_grants_no_more_than_globs_did() {
+    let policy = "policy:\n  p:\n    allow: ['/v1/*']\n";
+    let allows = |text: &str, path: &str| {
+        let (config, _) = parse(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        config.policies.values().next().unwrap().policy.allows(path)
+    };
+    let newest = minimal(policy);
+    assert!(allows(&newest, "/v1/key/delete/a"));
+    let rooted = newest.replace("admin:\n  identity:", "root:");
+    let keys = newest.replace("keystore:", "keys:");
+    let paths = newest.replace("    allow:", "    paths:");
+    let top = newest.replace("keystore:\n  fs:\n    path: ./keys", "fs:\n  path: ./keys");
+    for older in [rooted, keys, paths, top] {
+        assert_ne!(older, newest);
+        assert!(allows(&older, "/v1/status"), "{older}");
+        assert!(!allows(&older, "/v1/key/delete/a"), "{older}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The sections of the file, and the older spellings of them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use strongroom_kes_api::{AdminIdentity, IdentityName, KeyName};
 use zeroize::Zeroizing;
@@ -9,17 +10,19 @@ use super::read::{Environment, Reader, Section, Text};
 use super::yaml::{Node, Value};
 use super::{
     CacheConfig, CertificateSource, Config, ConfigError, DEFAULT_ADDRESS, DISK_CACHE_MAX_AGE,
-    DiskCacheConfig, LogConfig, TlsConfig, Warning, api, keystore, policy,
+    DiskCacheConfig, Flags, Loaded, LogConfig, TlsConfig, api, keystore, policy,
 };
 use crate::log::Level;
 
 pub(super) fn read(
     root: &Node,
     environment: &Environment<'_>,
-) -> Result<(Config, Vec<Warning>), ConfigError> {
+    flags: &Flags,
+) -> Result<Loaded, ConfigError> {
     let mut reader = Reader::new(environment);
     let reader = &mut reader;
     let mut file = reader.section("", root)?;
+    let is_of_older_format = is_of_older_format(&file);
     if let Some(version) = reader.text(&mut file, "version")?
         && !matches!(version.text.trim(), "" | "v1")
     {
@@ -27,11 +30,11 @@ pub(super) fn read(
         return Err(ConfigError::at(version.place, message));
     }
     let address = read_address(reader, &mut file)?;
-    let admin = read_admin(reader, &mut file)?;
+    let admin = read_admin(reader, &mut file, flags)?;
     let tls = reader.subsection(&mut file, "tls")?;
-    let tls = read_tls(reader, tls, &admin)?;
+    let (tls, unheeded) = read_tls(reader, tls, &admin, flags)?;
     let policies = reader.subsection(&mut file, "policy")?;
-    let policies = policy::read(reader, policies, &admin, &tls.proxies)?;
+    let policies = policy::read(reader, policies, &admin, &tls.proxies, is_of_older_format)?;
     let cache = reader.subsection(&mut file, "cache")?;
     let cache = read_cache(reader, cache)?;
     let api = reader.subsection(&mut file, "api")?;
@@ -69,7 +72,26 @@ pub(super) fn read(
         keys,
         keystore,
     };
-    Ok((config, warnings))
+    Ok(Loaded {
+        config,
+        warnings,
+        unheeded,
+    })
+}
+
+/// Was the file written for a server before 2023-10, or one of its ancestors? Told by settings that newer ones do not have.
+fn is_of_older_format(file: &Section<'_>) -> bool {
+    let members = |node: &Node| match &node.value {
+        Value::Map(map) => map.iter().map(|(_, _, node)| node.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let has = |node: &Node, name: &str| matches!(&node.value, Value::Map(map) if map.iter().any(|(n, ..)| n == name));
+    let policies = file.peek("policy").map(members).unwrap_or_default();
+    let is_map = |n: &Node| matches!(n.value, Value::Map(_));
+    file.has("root")
+        || file.peek("keys").is_some_and(is_map)
+        || (!file.has("keystore") && OLDER_TOP_LEVEL_STORES.iter().any(|name| file.has(name)))
+        || policies.iter().any(|policy| has(policy, "paths"))
 }
 
 /// `[IP]:port`; an empty host is every IPv4 interface.
@@ -104,17 +126,21 @@ fn read_address(reader: &Reader<'_>, file: &mut Section<'_>) -> Result<SocketAdd
 fn read_admin(
     reader: &mut Reader<'_>,
     file: &mut Section<'_>,
+    flags: &Flags,
 ) -> Result<AdminIdentity, ConfigError> {
     let mut section = reader.subsection(file, "admin")?;
     let mut given = reader.text(&mut section, "identity")?;
     reader.finish(section);
     let older = reader.text(file, "root")?;
-    if given.is_none() {
+    if given.as_ref().is_none_or(|t| t.text.trim().is_empty()) {
         given = older;
     }
-    match given
-        .as_ref()
-        .map(|t| t.text.trim())
+    let given = given.as_ref().map(|t| t.text.trim());
+    match flags
+        .root
+        .as_deref()
+        .map(str::trim)
+        .or(given)
         .filter(|t| !t.is_empty())
     {
         Some(admin) => Ok(AdminIdentity::parse(admin)),
@@ -128,27 +154,40 @@ fn read_tls(
     reader: &mut Reader<'_>,
     mut section: Section<'_>,
     admin: &AdminIdentity,
-) -> Result<TlsConfig, ConfigError> {
+    flags: &Flags,
+) -> Result<(TlsConfig, Vec<&'static str>), ConfigError> {
+    let mut unheeded = Vec::new();
     let mut file = |reader: &Reader<'_>, name: &str| -> Result<Option<String>, ConfigError> {
         let text = reader.text(&mut section, name)?;
         Ok(text.map(|t| t.text).filter(|t| !t.trim().is_empty()))
     };
-    let private_key = file(reader, "key")?
+    let mut of = |name: &'static str, given: Option<String>, flag: &Option<PathBuf>| {
+        if given.is_some() && flag.is_some() {
+            unheeded.push(name);
+        }
+        given.map(PathBuf::from).or_else(|| flag.clone())
+    };
+    let private_key = of("--key", file(reader, "key")?, &flags.private_key)
         .ok_or_else(|| ConfigError::missing("kesconf: invalid tls config: no private key"))?;
-    let certificate = file(reader, "cert")?
+    let certificate = of("--cert", file(reader, "cert")?, &flags.certificate)
         .ok_or_else(|| ConfigError::missing("kesconf: invalid tls config: no certificate"))?;
     let password = file(reader, "password")?.map(Zeroizing::new);
     let authorities = file(reader, "ca")?;
-    let verify_clients = match reader.text(&mut section, "auth")? {
-        None => false,
-        Some(Text { text, place }) => match text.trim().to_ascii_lowercase().as_str() {
-            "" | "off" => false,
-            "on" => true,
-            _ => {
-                let message = format!("kesconf: invalid tls config: invalid auth '{text}'");
-                return Err(ConfigError::at(place, message));
+    let verify_clients = match reader.filled(&mut section, &["auth"])? {
+        None => flags.verify_clients.unwrap_or(false),
+        Some(Text { text, place }) => {
+            if flags.verify_clients.is_some() {
+                unheeded.push("--auth");
             }
-        },
+            match text.trim().to_ascii_lowercase().as_str() {
+                "off" => false,
+                "on" => true,
+                _ => {
+                    let message = format!("kesconf: invalid tls config: invalid auth '{text}'");
+                    return Err(ConfigError::at(place, message));
+                }
+            }
+        }
     };
     let mut proxy = reader.subsection(&mut section, "proxy")?;
     let mut proxies = Vec::new();
@@ -173,17 +212,18 @@ fn read_tls(
     reader.finish(header);
     reader.finish(proxy);
     reader.finish(section);
-    Ok(TlsConfig {
+    let tls = TlsConfig {
         certificate: CertificateSource::Files {
-            private_key: private_key.into(),
-            certificate: certificate.into(),
+            private_key,
+            certificate,
             password,
         },
         verify_clients,
         authorities: authorities.map(Into::into),
         proxies,
         proxy_header,
-    })
+    };
+    Ok((tls, unheeded))
 }
 
 fn read_cache(
@@ -306,7 +346,9 @@ fn read_keys(reader: &mut Reader<'_>, file: &mut Section<'_>) -> Result<Vec<KeyN
     Ok(names)
 }
 
+const OLDER_TOP_LEVEL_STORES: [&str; 3] = ["fs", "vault", "aws"];
+
 /// Until v0.4 the stores stood at the top of the file.
 fn older_top_level_store<'n>(file: &mut Section<'n>) -> Section<'n> {
-    file.split_off(&["fs", "vault", "aws"])
+    file.split_off(&OLDER_TOP_LEVEL_STORES)
 }
