@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use strongroom_transport::{ClientAuth, Identity, Limits, Tls, shutdown};
+use strongroom_transport::{ClientAuth, Identity, Limits, Peer, TellPeer, Tls, shutdown};
 use tokio::net::TcpListener;
 
 use crate::assemble::{self, ObjectServer};
@@ -197,5 +197,6 @@ pub(crate) async fn serve_until(
         drain_grace: DRAIN_GRACE,
         ..Limits::default()
     };
-    strongroom_transport::serve(listener, tls, limits, move |_| service.clone(), stopped).await;
+    let make_service = move |peer: &Peer| TellPeer::new(service.clone(), peer);
+    strongroom_transport::serve(listener, tls, limits, make_service, stopped).await;
 }
