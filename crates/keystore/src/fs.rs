@@ -6,6 +6,9 @@
 //!
 //! Some file systems have no links (SMB shares, FAT, many in user space). There a key is made under its own name right
 //! away, as upstream does: nothing is overwritten either, but a reader may meet half a value, and a power cut leave one.
+//!
+//! A Kubernetes Secret that is mounted as a volume consists of symbolic links into a hidden folder of its own. Links are
+//! read as far as they stay below the directory; one that leads out of it could make any file of the server a key.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use strongroom_kes_api::KeyName;
 use zeroize::Zeroizing;
@@ -24,6 +27,8 @@ use crate::{KeyStore, Page, StoreError, StoredValue, VALUE_BYTES_MAX};
 const KEY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: u32 = 0o755;
 const TEMPORARY_PREFIX: &str = ".strongroom-";
+/// openat2(2) asks to try again when something was renamed while it followed links.
+const OPEN_ATTEMPTS: usize = 8;
 
 /// A directory of keys.
 #[derive(Debug, Clone)]
@@ -212,11 +217,11 @@ impl Directory {
 
     fn get(&self, name: &KeyName) -> Result<StoredValue, StoreError> {
         // Without NONBLOCK, opening a FIFO would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.handle, name.as_str(), flags, Mode::empty()) {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match self.open_below(name, flags) {
             Ok(file) => std::fs::File::from(file),
             Err(Errno::NOENT) => return Err(StoreError::NotFound),
-            Err(Errno::LOOP) => return Err(self.not_a_file(name)),
+            Err(Errno::LOOP | Errno::XDEV) => return Err(self.not_a_file(name)),
             Err(error) => return Err(self.failed("read", name, error)),
         };
         let metadata = file.metadata().map_err(|e| self.failed("read", name, e))?;
@@ -241,10 +246,25 @@ impl Directory {
         StoredValue::new(text).map_err(|_| unusable("is larger than any key"))
     }
 
+    /// Opens an entry, following links that stay below the directory.
+    fn open_below(&self, name: &KeyName, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let below = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..OPEN_ATTEMPTS {
+            match rustix::fs::openat2(&self.handle, name.as_str(), flags, Mode::empty(), below) {
+                Err(Errno::AGAIN) => {}
+                // Old kernels, and containers whose guard does not know the call: then without any links.
+                Err(Errno::NOSYS | Errno::PERM) => break,
+                outcome => return outcome,
+            }
+        }
+        let flags = flags | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.handle, name.as_str(), flags, Mode::empty())
+    }
+
     fn not_a_file(&self, name: &KeyName) -> StoreError {
         let path = self.path.display();
         StoreError::other(format!(
-            "key '{name}' in '{path}' is no regular file; links are not followed, copy the file instead"
+            "key '{name}' in '{path}' is no regular file; links are followed only inside that directory, copy the file instead"
         ))
     }
 
@@ -283,11 +303,25 @@ impl Directory {
     }
 
     fn is_regular_file(&self, name: &KeyName, known: FileType) -> bool {
-        if known != FileType::Unknown {
-            return known == FileType::RegularFile;
+        match known {
+            FileType::RegularFile => return true,
+            FileType::Symlink => return self.leads_to_a_file(name),
+            // Some file systems leave the type out of the directory.
+            FileType::Unknown => {}
+            _ => return false,
         }
-        // Some file systems leave the type out of the directory.
-        rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+        match rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Symlink => self.leads_to_a_file(name),
+                kind => kind == FileType::RegularFile,
+            },
+            Err(_) => false,
+        }
+    }
+
+    fn leads_to_a_file(&self, name: &KeyName) -> bool {
+        self.open_below(name, OFlags::PATH | OFlags::CLOEXEC)
+            .and_then(rustix::fs::fstat)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 

@@ -98,6 +98,7 @@ async fn lesson_18_links_folders_and_foreign_names_are_no_keys() {
     let outside = folder.path().join("secret");
     std::fs::write(&outside, "outside").unwrap();
     symlink(&outside, store.path().join("link")).unwrap();
+    symlink("../secret", store.path().join("far")).unwrap();
     std::fs::create_dir(store.path().join("folder")).unwrap();
     for foreign in [".hidden", "a.b", "a b", "é", "lost+found"] {
         std::fs::write(store.path().join(foreign), "x").unwrap();
@@ -110,7 +111,8 @@ async fn lesson_18_links_folders_and_foreign_names_are_no_keys() {
         [name("good")]
     );
     for (key, word) in [
-        ("link", "links are not followed"),
+        ("link", "links are followed only inside"),
+        ("far", "links are followed only inside"),
         ("folder", "regular file"),
     ] {
         let error = store.get(&name(key)).await.unwrap_err();
@@ -183,4 +185,32 @@ async fn two_servers_on_one_directory_never_overwrite_each_other() {
         let kept = one.get(&key).await.unwrap();
         assert_eq!(kept.expose(), if a.is_ok() { "one" } else { "other" });
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_kubernetes_mounted_is_read_and_follows_its_renewal() {
+    let (_folder, store) = store();
+    let root = store.path();
+    let publish = |version: &str, text: &str| {
+        let folder = root.join(version);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("k"), text).unwrap();
+        symlink(version, root.join("..data_tmp")).unwrap();
+        std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    };
+    publish("..2024_01_01", "one");
+    symlink("..data/k", root.join("k")).unwrap();
+    symlink("..data/gone", root.join("dangling")).unwrap();
+    assert_eq!(store.get(&name("k")).await.unwrap().expose(), "one");
+    assert_eq!(store.list("", None, 10).await.unwrap().names, [name("k")]);
+    publish("..2024_01_02", "two");
+    assert_eq!(store.get(&name("k")).await.unwrap().expose(), "two");
+    let gone = store.get(&name("dangling")).await.unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound), "{gone}");
+    // A link is never written through.
+    for key in ["k", "dangling"] {
+        let error = store.create(&name(key), value("x")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Exists), "{error}");
+    }
+    assert!(!root.join("..2024_01_02/gone").exists());
 }
