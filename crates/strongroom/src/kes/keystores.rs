@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_keystore::{FsStore, KeyStore, KeystoreConfig, MemoryStore, StoreError};
+use strongroom_keystore_aws::AwsStore;
 
 /// Opens a key store. No network call is needed for that; [`KeyStore::connect`] makes the first.
 pub(crate) async fn open_keystore(
@@ -11,6 +12,7 @@ pub(crate) async fn open_keystore(
     Ok(match config {
         KeystoreConfig::Memory => Arc::new(MemoryStore::new()),
         KeystoreConfig::Fs { path } => Arc::new(FsStore::open(path.clone())?),
+        KeystoreConfig::Aws(aws) => Arc::new(AwsStore::open((**aws).clone()).await?),
         _ => {
             return Err(StoreError::other(
                 "this key store is not part of this build",
