@@ -27,11 +27,26 @@ pub fn encode(bytes: &[u8]) -> String {
     ENGINE.encode(bytes)
 }
 
+/// Characters that the encoding takes.
+#[must_use]
+pub fn encoded_len(bytes: &[u8]) -> usize {
+    bytes.len().div_ceil(3) * 4
+}
+
+/// Encodes behind what is in the buffer already; it has to have room when the bytes are secret.
+pub fn encode_onto(bytes: &[u8], text: &mut Vec<u8>) {
+    let at = text.len();
+    text.resize(at + encoded_len(bytes), 0);
+    // There is room for exactly this.
+    let written = ENGINE.encode_slice(bytes, &mut text[at..]).unwrap_or(0);
+    text.truncate(at + written);
+}
+
 /// Encodes a secret into a buffer that is wiped.
 #[must_use]
 pub fn encode_secret(bytes: &[u8]) -> Zeroizing<String> {
     // Reserved in full: a buffer that grew would leave copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
+    let mut text = Zeroizing::new(String::with_capacity(encoded_len(bytes)));
     ENGINE.encode_string(bytes, &mut text);
     text
 }
@@ -41,6 +56,11 @@ pub fn encode_secret(bytes: &[u8]) -> Zeroizing<String> {
 /// # Errors
 /// [`IllegalBase64`] with the offending position.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, IllegalBase64> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
+    if ENGINE.decode_vec(text, &mut bytes).is_ok() {
+        return Ok(bytes);
+    }
+    bytes.clear();
     let is_break = |b: &u8| matches!(b, b'\r' | b'\n');
     let stripped: Zeroizing<Vec<u8>>;
     let packed: &[u8] = if text.as_bytes().iter().any(is_break) {
@@ -52,7 +72,6 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, IllegalBase64> {
         text.as_bytes()
     };
 
-    let mut bytes = Zeroizing::new(Vec::with_capacity(packed.len() / 4 * 3 + 3));
     match ENGINE.decode_vec(packed, &mut bytes) {
         Ok(()) => Ok(bytes),
         Err(error) => {

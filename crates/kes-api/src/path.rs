@@ -101,6 +101,9 @@ pub struct BadEscape;
 /// # Errors
 /// [`BadEscape`] when a `%` is not followed by two hexadecimal digits.
 pub fn decode(raw: &str) -> Result<Cow<'_, str>, BadEscape> {
+    if !raw.contains('%') {
+        return Ok(Cow::Borrowed(raw));
+    }
     let bytes = raw.as_bytes();
     for (at, _) in raw.match_indices('%') {
         let complete = bytes

@@ -86,7 +86,12 @@ impl<'de, T: Members> Visitor<'de> for Object<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let mut object = T::default();
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if !object.member(&name.to_ascii_lowercase(), &mut map)? {
+            let lower: Cow<'_, str> = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+                name.to_ascii_lowercase().into()
+            } else {
+                name
+            };
+            if !object.member(&lower, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
             }
         }
@@ -156,7 +161,7 @@ pub(crate) fn plain<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
 
 /// Reads a base64 member that is no secret.
 pub(crate) fn bytes<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<u8>, A::Error> {
-    Ok(secret(map)?.expose().to_vec())
+    Ok(std::mem::take(&mut *secret(map)?.into_exposed()))
 }
 
 /// Reads a base64 member that is a secret.
@@ -322,6 +327,30 @@ pub(crate) fn wiped_json_line<T: Serialize>(body: &T) -> Zeroizing<Vec<u8>> {
         json = larger;
     }
     json.push(b'\n');
+    json
+}
+
+/// Writes a body whose members are all base64: what goes out most, and has nothing to escape.
+pub(crate) fn wiped_base64_line(members: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>> {
+    /// `"":"",` around a name and its text.
+    const AROUND_MEMBER: usize = 6;
+    /// `{}`, and the end of the line.
+    const AROUND_ALL: usize = 3;
+    let bytes: usize = members
+        .iter()
+        .map(|(name, value)| AROUND_MEMBER + name.len() + base64::encoded_len(value))
+        .sum();
+    // Reserved in full: a buffer that grew would leave copies behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(AROUND_ALL + bytes));
+    json.push(b'{');
+    for (at, (name, value)) in members.iter().enumerate() {
+        json.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(b"\":\"");
+        base64::encode_onto(value, &mut json);
+        json.push(b'"');
+    }
+    json.extend_from_slice(b"}\n");
     json
 }
 

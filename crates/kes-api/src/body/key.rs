@@ -444,15 +444,36 @@ impl Members for HmacResponse {
     }
 }
 
+impl ToJson for GenerateResponse {
+    fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        if self.version.is_some() {
+            return json::wiped_json_line(self);
+        }
+        json::wiped_base64_line(&[
+            ("plaintext", self.plaintext.expose()),
+            ("ciphertext", &self.ciphertext),
+        ])
+    }
+}
+
+impl ToJson for EncryptResponse {
+    fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        json::wiped_base64_line(&[("ciphertext", &self.ciphertext)])
+    }
+}
+
+impl ToJson for DecryptResponse {
+    fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        json::wiped_base64_line(&[("plaintext", self.plaintext.expose())])
+    }
+}
+
 writes_json!(
     ImportKeyRequest,
     KeyInfo,
     GenerateRequest,
-    GenerateResponse,
     EncryptRequest,
-    EncryptResponse,
     DecryptRequest,
-    DecryptResponse,
     BulkDecryptRequest,
     BulkDecryptResponse,
     HmacRequest,

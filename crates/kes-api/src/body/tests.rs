@@ -34,6 +34,35 @@ fn reading_follows_the_original_decoder() {
 }
 
 #[test]
+fn bodies_written_at_once_are_what_the_encoder_writes() {
+    for length in 0..=5_u8 {
+        let bytes: Vec<u8> = (250..=u8::MAX).take(length.into()).collect();
+        let generated = GenerateResponse {
+            plaintext: Secret::copied_from(&bytes),
+            ciphertext: bytes.repeat(9),
+            version: None,
+        };
+        let decrypted = DecryptResponse {
+            plaintext: Secret::copied_from(&bytes),
+        };
+        let encrypted = EncryptResponse { ciphertext: bytes };
+        let encoded = |body: String| body + "\n";
+        assert_eq!(
+            line(&generated),
+            encoded(serde_json::to_string(&generated).unwrap())
+        );
+        assert_eq!(
+            line(&decrypted),
+            encoded(serde_json::to_string(&decrypted).unwrap())
+        );
+        assert_eq!(
+            line(&encrypted),
+            encoded(serde_json::to_string(&encrypted).unwrap())
+        );
+    }
+}
+
+#[test]
 fn zero_time_is_sent_and_unknown_algorithm_is_not() {
     let info = KeyInfo {
         name: "a".into(),
