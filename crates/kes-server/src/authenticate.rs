@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use strongroom_kes_api::identity::of_peer;
 use strongroom_kes_api::{Identity, KesError, path};
-use strongroom_transport::{Peer, certificate};
+use strongroom_transport::certificate;
 
 use crate::routes::{Auth, Route};
 use crate::state::State;
-use crate::trust::ConnectionTrust;
+use crate::trust::Client;
 
 /// The proof that a request passed the checks of its route.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +34,14 @@ pub(crate) struct Caller {
 /// Checks a request against its route. `judged` is the decoded path that policies speak of.
 pub(crate) fn authenticate(
     state: &State,
-    trust: &ConnectionTrust,
+    client: &Client,
     route: &Route,
     judged: &str,
-    peer: &Peer,
     headers: &HeaderMap,
 ) -> (Caller, Result<Permit, KesError>) {
     let mut caller = Caller {
         identity: None,
-        ip: Some(peer.address().ip()),
+        ip: Some(client.peer().address().ip()),
     };
     let skips = state
         .config
@@ -51,28 +50,26 @@ pub(crate) fn authenticate(
         .is_some_and(|settings| settings.skip_auth);
     if route.auth == Auth::None || skips {
         // Nobody is asked for; whoever showed a certificate all the same is named in the audit record.
-        let _ = identify(state, trust, peer, headers, &mut caller);
+        let _ = identify(state, client, headers, &mut caller);
         return (caller, Ok(Permit { identity: None }));
     }
-    let outcome = identify(state, trust, peer, headers, &mut caller)
+    let outcome = identify(state, client, headers, &mut caller)
         .and_then(|identity| permit(state, route, judged, identity));
     (caller, outcome)
 }
 
 fn identify(
     state: &State,
-    trust: &ConnectionTrust,
-    peer: &Peer,
+    client: &Client,
     headers: &HeaderMap,
     caller: &mut Caller,
 ) -> Result<Identity, KesError> {
-    if !peer.is_tls() {
+    if !client.peer().is_tls() {
         return Err(KesError::NO_TLS);
     }
-    let named = of_peer(peer.certificates())?;
-    let identity = named.identity;
+    let identity = client.identity().map_err(Clone::clone)?;
     caller.identity = Some(identity);
-    if !trust.holds(state, named.certificate, peer) {
+    if !client.is_believed(state) {
         return Err(KesError::NOT_ALLOWED);
     }
     let is_proxy = state

@@ -3,10 +3,8 @@
 //! Clients of KES fail when a family other than the three request counters has more than one series, so nothing with
 //! labels may ever be added here.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::surroundings::MachineSample;
@@ -16,20 +14,46 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 const BUCKETS_S: [f64; 10] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 3.0, 5.0, 10.0];
 
+/// HTTP knows three digits; the first is 1 to 5.
+const STATUS_MIN: u16 = 100;
+const STATUSES: usize = 500;
+
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     active: AtomicI64,
-    answers: Mutex<Answers>,
+    answers: Answers,
     pub(crate) error_events: AtomicU64,
     pub(crate) audit_events: AtomicU64,
 }
 
-#[derive(Debug, Default, Clone)]
+/// Counted without a lock: a reader may see one answer in one of them and not yet in another.
+#[derive(Debug)]
 struct Answers {
-    by_status: BTreeMap<u16, u64>,
+    /// From [`STATUS_MIN`] on.
+    by_status: Box<[AtomicU64]>,
     /// Not cumulative; the last one is everything above.
-    by_time: [u64; BUCKETS_S.len() + 1],
-    seconds: f64,
+    by_time: [AtomicU64; BUCKETS_S.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            by_status: (0..STATUSES).map(|_| AtomicU64::new(0)).collect(),
+            by_time: Default::default(),
+            nanoseconds: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Answers {
+    /// The statuses that were answered, in order, with their counts.
+    fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
+        (STATUS_MIN..)
+            .zip(&self.by_status)
+            .map(|(status, count)| (status, count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+    }
 }
 
 /// A request that has no answer yet; one that is cut off counts as active no longer.
@@ -54,18 +78,20 @@ impl Metrics {
             .iter()
             .position(|le| seconds <= *le)
             .unwrap_or(BUCKETS_S.len());
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        *answers.by_status.entry(status).or_default() += 1;
-        answers.by_time[bucket] += 1;
-        answers.seconds += seconds;
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let Answers {
+            by_status,
+            by_time,
+            nanoseconds: all,
+        } = &self.answers;
+        if let Some(count) = by_status.get(usize::from(status.saturating_sub(STATUS_MIN))) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        by_time[bucket].fetch_add(1, Ordering::Relaxed);
+        all.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     pub(crate) fn text(&self, uptime: Duration, machine: &MachineSample) -> String {
-        let answers = self
-            .answers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut text = String::with_capacity(4096);
         let mut one = |name: &str, kind: &str, help: &str, value: String| {
@@ -134,7 +160,7 @@ impl Metrics {
             "Seconds since the server started.",
             uptime.as_secs_f64().to_string(),
         );
-        push_answers(&mut text, &answers);
+        push_answers(&mut text, &self.answers);
         text
     }
 }
@@ -160,7 +186,10 @@ fn push_answers(text: &mut String, answers: &Answers) {
             599,
         ),
     ] {
-        let mut series = answers.by_status.range(from..=to).peekable();
+        let mut series = answers
+            .statuses()
+            .filter(|(status, _)| (from..=to).contains(status))
+            .peekable();
         // A family without series must be left out.
         if series.peek().is_some() {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
@@ -175,13 +204,14 @@ fn push_answers(text: &mut String, answers: &Answers) {
         "# HELP {name} Seconds from request to answer.\n# TYPE {name} histogram"
     );
     let mut below = 0;
-    for (le, count) in BUCKETS_S.iter().zip(answers.by_time) {
-        below += count;
+    for (le, count) in BUCKETS_S.iter().zip(&answers.by_time) {
+        below += count.load(Ordering::Relaxed);
         let _ = writeln!(text, "{name}_bucket{{le=\"{le}\"}} {below}");
     }
-    below += answers.by_time[BUCKETS_S.len()];
+    below += answers.by_time[BUCKETS_S.len()].load(Ordering::Relaxed);
+    let seconds = Duration::from_nanos(answers.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
     let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {below}");
-    let _ = writeln!(text, "{name}_sum {}\n{name}_count {below}", answers.seconds);
+    let _ = writeln!(text, "{name}_sum {seconds}\n{name}_count {below}");
 }
 
 #[cfg(test)]

@@ -13,17 +13,16 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use strongroom_kes_api::{KesError, path};
-use strongroom_transport::Peer;
 use zeroize::Zeroizing;
 
-use crate::authenticate::{Permit, authenticate};
+use crate::authenticate::{Caller, Permit, authenticate};
 use crate::handlers;
 use crate::log::{AuditRecord, ErrorRecord, Level, RequestInfo};
 use crate::reply::{self, Answer, Reply};
 use crate::routes::{Destination, Route};
 use crate::server::Inner;
 use crate::state::State;
-use crate::trust::ConnectionTrust;
+use crate::trust::Client;
 
 /// What a handler works with.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(crate) struct Call<'c> {
     pub(crate) permit: Permit,
     /// The rest of the path, not yet checked.
     pub(crate) argument: &'c str,
-    info: &'c RequestInfo,
+    subject: &'c Subject<'c>,
     body: Option<&'c mut Incoming>,
     body_max: usize,
 }
@@ -78,8 +77,33 @@ impl Call<'_> {
     /// Logs what the client is not told.
     pub(crate) fn log(&self, level: Level, message: String) {
         self.server
-            .log_error(self.state, level, message, Some(self.info.clone()));
+            .log_error(self.state, level, message, Some(self.subject.info()));
     }
+}
+
+/// A request that reached authentication, as records name it: written out only when there is a record.
+#[derive(Debug)]
+struct Subject<'r> {
+    method: &'r Method,
+    path: Cow<'r, str>,
+    caller: Caller,
+}
+
+impl Subject<'_> {
+    fn info(&self) -> RequestInfo {
+        RequestInfo {
+            method: self.method.to_string(),
+            path: recorded(&self.path),
+            ip: self.caller.ip,
+            identity: self.caller.identity,
+        }
+    }
+}
+
+/// What is to be audited, and the state whose settings decide how.
+struct Judged<'r> {
+    state: arc_swap::Guard<Arc<State>>,
+    subject: Subject<'r>,
 }
 
 /// Appends without leaving a copy behind when the buffer has to grow.
@@ -96,19 +120,27 @@ fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
 impl Inner {
     pub(crate) async fn answer(
         self: Arc<Self>,
-        trust: &ConnectionTrust,
+        client: &Client,
         request: Request<Incoming>,
     ) -> Answer {
         let started = self.surroundings.clock.elapsed();
         let active = self.metrics.begin();
         let (parts, mut body) = request.into_parts();
-        let mut answer = self.route(trust, &parts, &mut body, started).await;
+        let (mut answer, judged) = self.route(client, &parts, &mut body).await;
         let took = self.surroundings.clock.elapsed().saturating_sub(started);
-        self.metrics.answered(answer.status().as_u16(), took);
+        let status = answer.status().as_u16();
+        if let Some(judged) = judged {
+            self.audit(&judged, status, took);
+        }
+        self.metrics.answered(status, took);
         drop(active);
-        if parts.version < Version::HTTP_2 && !is_received(&parts, &mut body).await {
-            let close = HeaderValue::from_static("close");
-            answer.headers_mut().insert(CONNECTION, close);
+        if parts.version < Version::HTTP_2 && !body.is_end_stream() {
+            // Seldom, and large: no part of every request's future.
+            let is_received = Box::pin(is_received(&parts, &mut body)).await;
+            if !is_received {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
         }
         if parts.method == Method::HEAD {
             answer = reply::without_body(answer);
@@ -116,47 +148,49 @@ impl Inner {
         answer
     }
 
-    async fn route(
+    async fn route<'r>(
         &self,
-        trust: &ConnectionTrust,
-        parts: &Parts,
+        client: &Client,
+        parts: &'r Parts,
         body: &mut Incoming,
-        started: Duration,
-    ) -> Answer {
+    ) -> (Answer, Option<Judged<'r>>) {
         let Ok(decoded) = path::decode(parts.uri.path()) else {
-            return reply::bad_path();
+            return (reply::bad_path(), None);
         };
         if let Some(clean) = path::cleaned(&decoded) {
-            return reply::redirect(&parts.method, &clean, parts.uri.query());
+            let answer = reply::redirect(&parts.method, &clean, parts.uri.query());
+            return (answer, None);
         }
         let (route, argument) = match Destination::of(&decoded) {
             Destination::Route(route, argument) => (route, argument),
             Destination::Redirect(path) => {
-                return reply::redirect(&parts.method, &path, parts.uri.query());
+                let answer = reply::redirect(&parts.method, &path, parts.uri.query());
+                return (answer, None);
             }
-            Destination::Unimplemented => return reply::error(&KesError::NOT_IMPLEMENTED),
-            Destination::Unknown => return reply::not_found(),
+            Destination::Unimplemented => {
+                return (reply::error(&KesError::NOT_IMPLEMENTED), None);
+            }
+            Destination::Unknown => return (reply::not_found(), None),
         };
         if !accepts(route, &parts.method) {
-            return reply::wrong_method(&parts.method, route.method);
+            return (reply::wrong_method(&parts.method, route.method), None);
         }
-        let Some(peer) = parts.extensions.get::<Peer>() else {
-            return reply::error(&KesError::NO_TLS);
-        };
 
-        let state = self.state.load_full();
+        let state = self.state.load();
         // A list without its slash is judged as the list that it is.
-        let judged: Cow<'_, str> = if decoded.len() < route.path.len() {
-            Cow::Borrowed(route.path)
+        let judged: &str = if decoded.len() < route.path.len() {
+            route.path
         } else {
-            Cow::Borrowed(&*decoded)
+            &decoded
         };
-        let (caller, outcome) = authenticate(&state, trust, route, &judged, peer, &parts.headers);
-        let info = RequestInfo {
-            method: parts.method.to_string(),
-            path: recorded(&judged),
-            ip: caller.ip,
-            identity: caller.identity,
+        let (caller, outcome) = authenticate(&state, client, route, judged, &parts.headers);
+        let subject = Subject {
+            method: &parts.method,
+            path: match &decoded {
+                Cow::Borrowed(path) if path.len() >= route.path.len() => Cow::Borrowed(*path),
+                _ => Cow::Owned(judged.to_owned()),
+            },
+            caller,
         };
         let answer = match outcome {
             Err(error) => reply::error(&error),
@@ -166,32 +200,34 @@ impl Inner {
                     state: &state,
                     permit,
                     argument,
-                    info: &info,
+                    subject: &subject,
                     body: (route.body_max > 0).then_some(body),
                     body_max: route.body_max,
                 };
-                handle_in_time(&state, route, call, &info).await
+                handle_in_time(&state, route, call, &subject).await
             }
         };
-        self.audit(&state, info, answer.status().as_u16(), started);
-        answer
+        (answer, Some(Judged { state, subject }))
     }
 
-    fn audit(&self, state: &State, request: RequestInfo, status: u16, started: Duration) {
-        let clock = &self.surroundings.clock;
-        let duration = clock.elapsed().saturating_sub(started);
-        let ago = jiff::SignedDuration::try_from(duration).unwrap_or_default();
-        let time = clock.now().checked_sub(ago).unwrap_or_else(|_| clock.now());
-        let record = AuditRecord {
-            time,
-            request,
-            status,
-            duration,
-        };
+    fn audit(&self, judged: &Judged<'_>, status: u16, took: Duration) {
         self.metrics.audit_events.fetch_add(1, Ordering::Relaxed);
+        // The level governs the process log; who reads the stream, or asked for a file, wants all of it.
+        let log = &judged.state.config.log;
+        let is_logged = Level::INFO >= log.audit || log.audit_file.is_some();
+        if !is_logged && !self.audit_stream.has_readers() {
+            return;
+        }
+        let now = self.surroundings.clock.now();
+        let ago = jiff::SignedDuration::try_from(took).unwrap_or_default();
+        let record = AuditRecord {
+            time: now.checked_sub(ago).unwrap_or(now),
+            request: judged.subject.info(),
+            status,
+            duration: took,
+        };
         self.audit_stream.send(|| record.json_line());
-        // The level governs the process log; who reads the stream wants it.
-        if Level::INFO >= state.config.log.audit {
+        if is_logged {
             self.surroundings.log.audit(&record);
         }
     }
@@ -237,9 +273,6 @@ const REST_TIME_MAX: Duration = Duration::from_millis(250);
 /// Receives what is left of a body, within limits: HTTP/1.1 cannot go on before it has come, and a client that is not told
 /// so sends its next request into a closed connection.
 async fn is_received(parts: &Parts, body: &mut Incoming) -> bool {
-    if body.is_end_stream() {
-        return true;
-    }
     // Asking for more would tell the client to go on.
     if parts.headers.contains_key(EXPECT) {
         return false;
@@ -270,7 +303,7 @@ async fn handle_in_time(
     state: &State,
     route: &Route,
     call: Call<'_>,
-    info: &RequestInfo,
+    subject: &Subject<'_>,
 ) -> Answer {
     let limit = state
         .config
@@ -290,7 +323,7 @@ async fn handle_in_time(
         Ok(Err(error)) => reply::error(&error),
         Err(_) => {
             let message = format!("request took longer than {limit:?}");
-            server.log_error(state, Level::ERROR, message, Some(info.clone()));
+            server.log_error(state, Level::ERROR, message, Some(subject.info()));
             reply::error(&KesError::new(504, TIMED_OUT))
         }
     }

@@ -15,7 +15,9 @@ use strongroom_kes_api::KeyName;
 use strongroom_keystore::{KeyStore, StoreError, StoredValue};
 use strongroom_transport::certificate::{self, CertificateError};
 use strongroom_transport::tls::{ClientRoots, TlsError};
-use strongroom_transport::{ClientAuth, Identity as Certificate, Limits, ShutdownSignal, Tls};
+use strongroom_transport::{
+    ClientAuth, Identity as Certificate, Limits, Peer, ShutdownSignal, Tls, Workers, serve_on,
+};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
@@ -27,7 +29,7 @@ use crate::state::State;
 use crate::stored_key::Key;
 use crate::stream::LineStream;
 use crate::surroundings::{NoEntropy, Surroundings};
-use crate::trust::ConnectionTrust;
+use crate::trust::Client;
 
 /// How often keys that have ended are wiped from memory.
 const SWEEP_PERIOD: Duration = Duration::from_secs(5);
@@ -110,14 +112,23 @@ impl KesServer {
     pub async fn run(&self, listener: TcpListener, shutdown: ShutdownSignal) {
         let make_service = {
             let inner = Arc::clone(&self.0);
-            move |_: &strongroom_transport::Peer| KesService {
+            move |peer: &Peer| KesService {
                 server: Arc::clone(&inner),
-                trust: Arc::default(),
+                client: Arc::new(Client::new(peer.clone())),
             }
         };
         let tls = Some(self.0.tls.clone());
-        let serving =
-            strongroom_transport::serve(listener, tls, Limits::default(), make_service, shutdown);
+        // Without threads of its own the server is slower, and as good otherwise.
+        let workers = Workers::start().ok();
+        let limits = Limits::default();
+        let serving = serve_on(
+            workers.as_ref(),
+            listener,
+            tls,
+            limits,
+            make_service,
+            shutdown,
+        );
         tokio::select! {
             () = serving => {}
             () = self.maintain() => {}
@@ -338,7 +349,7 @@ pub(crate) async fn store_key(state: &State, name: &KeyName, key: &Key) -> Resul
 #[derive(Debug, Clone)]
 struct KesService {
     server: Arc<Inner>,
-    trust: Arc<ConnectionTrust>,
+    client: Arc<Client>,
 }
 
 impl Service<Request<Incoming>> for KesService {
@@ -347,7 +358,7 @@ impl Service<Request<Incoming>> for KesService {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { server, trust } = self.clone();
-        Box::pin(async move { Ok(server.answer(&trust, request).await) })
+        let Self { server, client } = self.clone();
+        Box::pin(async move { Ok(server.answer(&client, request).await) })
     }
 }

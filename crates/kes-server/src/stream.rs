@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -21,6 +22,8 @@ const READERS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct LineStream {
     readers: Mutex<Vec<mpsc::Sender<Bytes>>>,
+    /// How many those are, for requests to see without waiting for each other.
+    count: AtomicUsize,
 }
 
 /// The end of a stream that a client reads.
@@ -37,25 +40,31 @@ impl LineStream {
         }
         let (sender, receiver) = mpsc::channel(LINES_BEHIND_MAX);
         readers.push(sender);
+        self.count.store(readers.len(), Ordering::Relaxed);
         Some(Lines(receiver))
+    }
+
+    /// Does anybody listen?
+    pub(crate) fn has_readers(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
     }
 
     /// Hands a line to all readers; makes it only when there are any.
     pub(crate) fn send(&self, line: impl FnOnce() -> Vec<u8>) {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.is_empty() {
+        if !self.has_readers() {
             return;
         }
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let line = Bytes::from(line());
         readers.retain(|reader| reader.try_send(line.clone()).is_ok());
+        self.count.store(readers.len(), Ordering::Relaxed);
     }
 
     /// Ends the stream for all of its readers.
     pub(crate) fn cut(&self) {
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.clear();
+        self.count.store(0, Ordering::Relaxed);
     }
 }
 
