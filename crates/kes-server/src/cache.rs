@@ -40,8 +40,29 @@ struct State<V, E> {
 struct Entry<V> {
     value: Arc<V>,
     ends_at: Duration,
+    /// The end of its life wherever it came from, offline or not.
+    ends_at_last: Option<Duration>,
     used_at: Duration,
 }
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub(crate) struct Fetched<V> {
+    pub(crate) value: V,
+    /// Not to be remembered for longer, whatever the settings.
+    pub(crate) good_for: Option<Duration>,
+}
+
+impl<V> From<V> for Fetched<V> {
+    fn from(value: V) -> Self {
+        Self {
+            value,
+            good_for: None,
+        }
+    }
+}
+
+type Outcome<V, E> = Result<(Arc<V>, Option<Duration>), Arc<E>>;
 
 /// One who waits for a flight. The last to give up takes the flight away: names that a slow store never answers for would
 /// pile up.
@@ -68,7 +89,7 @@ impl<V, E> Drop for Seat<'_, V, E> {
 
 /// A fetch that somebody waits for.
 struct Flight<V, E> {
-    outcome: OnceCell<Result<Arc<V>, Arc<E>>>,
+    outcome: OnceCell<Outcome<V, E>>,
     is_overtaken: AtomicBool,
     waiting: AtomicUsize,
 }
@@ -113,7 +134,7 @@ impl<V, E> Cache<V, E> {
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<V>, Arc<E>>
     where
-        F: Future<Output = Result<V, E>>,
+        F: Future<Output = Result<Fetched<V>, E>>,
     {
         let seat = {
             let mut state = self.state();
@@ -133,13 +154,14 @@ impl<V, E> Cache<V, E> {
         };
         let flight = &seat.flight;
         // When the one who fetches is cancelled, another of those who wait takes over.
-        let outcome = flight
-            .outcome
-            .get_or_init(|| async { fetch().await.map(Arc::new).map_err(Arc::new) });
+        let outcome = flight.outcome.get_or_init(|| async {
+            let fetched = fetch().await.map_err(Arc::new)?;
+            Ok((Arc::new(fetched.value), fetched.good_for))
+        });
         let outcome = outcome.await.clone();
         self.state()
             .land(name, flight, &outcome, now(), &self.config);
-        outcome
+        outcome.map(|(value, _)| value)
     }
 
     /// Forgets a name, and whatever is being fetched for it.
@@ -193,6 +215,9 @@ impl<V> Entry<V> {
         config: &CacheConfig,
         offline_since: Option<Duration>,
     ) -> bool {
+        if self.ends_at_last.is_some_and(|end| now >= end) {
+            return false;
+        }
         if let Some(since) = offline_since {
             return now < since + config.offline;
         }
@@ -223,7 +248,7 @@ impl<V, E> State<V, E> {
         &mut self,
         name: &KeyName,
         flight: &Arc<Flight<V, E>>,
-        outcome: &Result<Arc<V>, Arc<E>>,
+        outcome: &Outcome<V, E>,
         now: Duration,
         config: &CacheConfig,
     ) {
@@ -235,7 +260,9 @@ impl<V, E> State<V, E> {
             return;
         }
         self.flights.remove(name);
-        let Ok(value) = outcome else { return };
+        let Ok((value, good_for)) = outcome else {
+            return;
+        };
         if flight.is_overtaken.load(Ordering::Relaxed) || config.any.is_zero() {
             return;
         }
@@ -247,6 +274,7 @@ impl<V, E> State<V, E> {
         let entry = Entry {
             value: Arc::clone(value),
             ends_at: now + life,
+            ends_at_last: good_for.map(|time| now + time),
             used_at: now,
         };
         self.entries.insert(name.clone(), entry);
@@ -310,7 +338,7 @@ mod tests {
             let fetch = || async {
                 self.fetches.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
-                outcome
+                outcome.map(Fetched::from)
             };
             self.cache
                 .get(&name("k"), now, fetch)
@@ -375,13 +403,70 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_may_be_kept_for_a_while_only_ends_then_offline_too() {
+        for offline in [false, true] {
+            let cache: Cache<u32, ()> = Cache::new(config(300, 300, 600));
+            let k = name("k");
+            let old = || async {
+                Ok(Fetched {
+                    value: 1,
+                    good_for: Some(Duration::from_secs(10)),
+                })
+            };
+            let at = |s: u64| move || Duration::from_secs(s);
+            cache.get(&k, at(0), old).await.unwrap();
+            cache.set_offline(offline, Duration::from_secs(1));
+            let again = || async { Ok(2.into()) };
+            assert_eq!(*cache.get(&k, at(9), again).await.unwrap(), 1);
+            assert_eq!(*cache.get(&k, at(10), again).await.unwrap(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_loaded_together_does_not_end_together() {
+        let cache: Cache<u32, ()> = Cache::new(config(320, 0, 0));
+        for i in 0..16 {
+            let fetch = || async { Ok(1.into()) };
+            let now = || Duration::ZERO;
+            cache
+                .get(&name(&format!("k{i}")), now, fetch)
+                .await
+                .unwrap();
+        }
+        cache.sweep(Duration::from_secs(280));
+        assert_eq!(cache.len(), 16, "an eighth at most is left to chance");
+        cache.sweep(Duration::from_secs(300));
+        assert!((1..16).contains(&cache.len()), "{}", cache.len());
+        cache.sweep(Duration::from_secs(320));
+        assert_eq!(cache.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_cache_gives_up_what_was_not_used_for_longest() {
+        let cache: Cache<u32, ()> = Cache::new(config(300, 0, 0));
+        for i in 0..=ENTRIES_MAX {
+            let now = || Duration::from_millis(i as u64);
+            let fetch = || async { Ok(1.into()) };
+            cache
+                .get(&name(&format!("k{i}")), now, fetch)
+                .await
+                .unwrap();
+        }
+        assert_eq!(cache.len(), ENTRIES_MAX);
+        let now = || Duration::from_secs(101);
+        let fetch = || async { Ok(2.into()) };
+        assert_eq!(*cache.get(&name("k1"), now, fetch).await.unwrap(), 1);
+        assert_eq!(*cache.get(&name("k0"), now, fetch).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
     async fn a_deletion_overtakes_a_fetch() {
         let cache: Cache<u32, ()> = Cache::new(config(300, 30, 0));
         let now = || Duration::ZERO;
         let k = name("k");
         let deleted_meanwhile = || async {
             cache.evict(&k);
-            Ok(1)
+            Ok(1.into())
         };
         assert_eq!(*cache.get(&k, now, deleted_meanwhile).await.unwrap(), 1);
         assert_eq!(
@@ -408,7 +493,7 @@ mod tests {
             "nobody waits, nothing is kept"
         );
         let second = cache.get(&k, now, std::future::pending);
-        let third = cache.get(&k, now, || async { Ok(2) });
+        let third = cache.get(&k, now, || async { Ok(2.into()) });
         let second = tokio::time::timeout(Duration::from_millis(5), second);
         let (second, third) = tokio::join!(second, third);
         assert!(second.is_err());

@@ -36,7 +36,7 @@ pub(crate) async fn handle(handler: Handler, call: Call<'_>) -> Result<Reply, Ke
         Handler::IdentityDescribe => identity::describe(&call),
         Handler::IdentityList => identity::list(&call),
         Handler::SelfDescribe => identity::describe_self(&call),
-        Handler::LogError => log::stream(&call.server.error_stream),
-        Handler::LogAudit => log::stream(&call.server.audit_stream),
+        Handler::LogError => log::stream(&call.server.error_stream, call.permit.identity()),
+        Handler::LogAudit => log::stream(&call.server.audit_stream, call.permit.identity()),
     }
 }

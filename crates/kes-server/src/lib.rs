@@ -23,7 +23,12 @@ mod authenticate;
 mod banner;
 mod cache;
 pub mod config;
+mod disk_cache;
+pub mod disk_entry;
 pub mod duration;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 pub mod log;
 pub mod machine;
@@ -41,6 +46,7 @@ mod trust;
 
 pub use banner::{BannerFacts, banner};
 pub use config::{Config, ConfigError, Warning};
+pub use disk_cache::DiskCacheError;
 pub use log::{AuditRecord, ErrorRecord, Level, LogSink, RequestInfo};
 pub use server::{KesServer, StartError};
 pub use surroundings::{Build, Clock, Entropy, Machine, MachineSample, NoEntropy, Surroundings};

@@ -1,16 +1,17 @@
-//! What the server counts, in Prometheus text 0.0.4.
+//! What the server counts, in the exposition formats of Prometheus.
 //!
 //! Clients of KES fail when a family other than the three request counters has more than one series, so nothing with
 //! labels may ever be added here.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::disk_cache::DiskCacheSample;
 use crate::surroundings::MachineSample;
 
-/// The content type of [`Metrics::text`].
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+mod format;
+
+pub(crate) use format::Format;
 
 const BUCKETS_S: [f64; 10] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 3.0, 5.0, 10.0];
 
@@ -66,6 +67,28 @@ impl Drop for ActiveRequest<'_> {
     }
 }
 
+/// Several series of one name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Family {
+    name: &'static str,
+    help: &'static str,
+    values: Values,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    Gauge(f64),
+    Counter(f64),
+    /// By status code.
+    Counters(Vec<(u16, u64)>),
+    Histogram {
+        /// Upper bounds with what lies below each; the one for infinity is `count`.
+        buckets: Vec<(f64, u64)>,
+        sum: f64,
+        count: u64,
+    },
+}
+
 impl Metrics {
     pub(crate) fn begin(&self) -> ActiveRequest<'_> {
         self.active.fetch_add(1, Ordering::Relaxed);
@@ -91,88 +114,120 @@ impl Metrics {
         all.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    pub(crate) fn text(&self, uptime: Duration, machine: &MachineSample) -> String {
+    pub(crate) fn families(
+        &self,
+        uptime: Duration,
+        machine: &MachineSample,
+        disk: Option<DiskCacheSample>,
+    ) -> Vec<Family> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut text = String::with_capacity(4096);
-        let mut one = |name: &str, kind: &str, help: &str, value: String| {
-            let _ = writeln!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
-            );
-        };
-        one(
+        let mut families = Vec::with_capacity(24);
+        if let Some(disk) = disk {
+            families.extend([
+                gauge(
+                    "kes_cache_disk_active",
+                    "Whether keys come from the disk cache, since the key store is not reachable.",
+                    f64::from(u8::from(disk.is_serving)),
+                ),
+                gauge(
+                    "kes_cache_disk_entries",
+                    "Number of keys in the disk cache.",
+                    float(disk.entries),
+                ),
+                counter(
+                    "kes_cache_disk_failures_total",
+                    "Number of times that the disk cache could not be read or written.",
+                    disk.failed,
+                ),
+                counter(
+                    "kes_cache_disk_served_total",
+                    "Number of keys read from the disk cache instead of the key store.",
+                    disk.served,
+                ),
+                counter(
+                    "kes_cache_disk_written_total",
+                    "Number of keys written to the disk cache.",
+                    disk.written,
+                ),
+            ]);
+        }
+        let active = self.active.load(Ordering::Relaxed).max(0);
+        families.push(gauge(
             "kes_http_request_active",
-            "gauge",
             "Number of requests in progress.",
-            self.active.load(Ordering::Relaxed).max(0).to_string(),
-        );
-        one(
-            "kes_log_audit_events",
-            "counter",
-            "Number of audit records.",
-            count(&self.audit_events).to_string(),
-        );
-        one(
-            "kes_log_error_events",
-            "counter",
-            "Number of error records.",
-            count(&self.error_events).to_string(),
-        );
-        one(
-            "kes_system_mem_heap_objects",
-            "gauge",
-            "Number of objects on the heap.",
-            machine.mem_heap_objects.to_string(),
-        );
-        one(
-            "kes_system_mem_heap_used",
-            "gauge",
-            "Bytes of heap in use.",
-            machine.mem_heap_used.to_string(),
-        );
-        one(
-            "kes_system_mem_stack_used",
-            "gauge",
-            "Bytes of stack in use.",
-            machine.mem_stack_used.to_string(),
-        );
-        one(
-            "kes_system_num_cpu",
-            "gauge",
-            "Number of cores.",
-            machine.num_cpu.to_string(),
-        );
-        one(
-            "kes_system_num_cpu_used",
-            "gauge",
-            "Number of cores that the server may use.",
-            machine.num_cpu_used.to_string(),
-        );
-        one(
-            "kes_system_num_threads",
-            "gauge",
-            "Number of threads.",
-            machine.num_threads.to_string(),
-        );
-        one(
-            "kes_system_up_time",
-            "gauge",
-            "Seconds since the server started.",
-            uptime.as_secs_f64().to_string(),
-        );
-        push_answers(&mut text, &self.answers);
-        text
+            float(active.unsigned_abs()),
+        ));
+        families.extend(of_answers(&self.answers));
+        families.extend([
+            counter(
+                "kes_log_audit_events",
+                "Number of audit records.",
+                count(&self.audit_events),
+            ),
+            counter(
+                "kes_log_error_events",
+                "Number of error records.",
+                count(&self.error_events),
+            ),
+            gauge(
+                "kes_system_mem_heap_objects",
+                "Number of objects on the heap.",
+                float(machine.mem_heap_objects),
+            ),
+            gauge(
+                "kes_system_mem_heap_used",
+                "Bytes of heap in use.",
+                float(machine.mem_heap_used),
+            ),
+            gauge(
+                "kes_system_mem_stack_used",
+                "Bytes of stack in use.",
+                float(machine.mem_stack_used),
+            ),
+            gauge(
+                "kes_system_num_cpu",
+                "Number of cores.",
+                machine.num_cpu.into(),
+            ),
+            gauge(
+                "kes_system_num_cpu_used",
+                "Number of cores that the server may use.",
+                machine.num_cpu_used.into(),
+            ),
+            gauge(
+                "kes_system_num_threads",
+                "Number of threads.",
+                machine.num_threads.into(),
+            ),
+            gauge(
+                "kes_system_up_time",
+                "Seconds since the server started.",
+                uptime.as_secs_f64(),
+            ),
+        ]);
+        families
     }
 }
 
-fn push_answers(text: &mut String, answers: &Answers) {
+fn gauge(name: &'static str, help: &'static str, value: f64) -> Family {
+    let values = Values::Gauge(value);
+    Family { name, help, values }
+}
+
+fn counter(name: &'static str, help: &'static str, value: u64) -> Family {
+    let values = Values::Counter(float(value));
+    Family { name, help, values }
+}
+
+/// Prometheus has no other numbers; what is lost begins at 2^53.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+fn of_answers(answers: &Answers) -> Vec<Family> {
+    let mut families = Vec::with_capacity(4);
     for (name, help, from, to) in [
-        (
-            "kes_http_request_success",
-            "Number of requests that succeeded.",
-            100,
-            399,
-        ),
         (
             "kes_http_request_error",
             "Number of requests that failed by fault of the client.",
@@ -185,74 +240,45 @@ fn push_answers(text: &mut String, answers: &Answers) {
             500,
             599,
         ),
+        (
+            "kes_http_request_success",
+            "Number of requests that succeeded.",
+            100,
+            399,
+        ),
     ] {
-        let mut series = answers
+        let series: Vec<_> = answers
             .statuses()
             .filter(|(status, _)| (from..=to).contains(status))
-            .peekable();
+            .collect();
         // A family without series must be left out.
-        if series.peek().is_some() {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-        }
-        for (status, count) in series {
-            let _ = writeln!(text, "{name}{{code=\"{status}\"}} {count}");
+        if !series.is_empty() {
+            let values = Values::Counters(series);
+            families.push(Family { name, help, values });
         }
     }
-    let name = "kes_http_response_time";
-    let _ = writeln!(
-        text,
-        "# HELP {name} Seconds from request to answer.\n# TYPE {name} histogram"
-    );
+    let by_time = answers
+        .by_time
+        .each_ref()
+        .map(|n| n.load(Ordering::Relaxed));
     let mut below = 0;
-    for (le, count) in BUCKETS_S.iter().zip(&answers.by_time) {
-        below += count.load(Ordering::Relaxed);
-        let _ = writeln!(text, "{name}_bucket{{le=\"{le}\"}} {below}");
-    }
-    below += answers.by_time[BUCKETS_S.len()].load(Ordering::Relaxed);
-    let seconds = Duration::from_nanos(answers.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
-    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {below}");
-    let _ = writeln!(text, "{name}_sum {seconds}\n{name}_count {below}");
+    let buckets = BUCKETS_S.iter().zip(by_time).map(|(le, count)| {
+        below += count;
+        (*le, below)
+    });
+    let buckets = buckets.collect();
+    let sum = Duration::from_nanos(answers.nanoseconds.load(Ordering::Relaxed));
+    families.push(Family {
+        name: "kes_http_response_time",
+        help: "Seconds from request to answer.",
+        values: Values::Histogram {
+            buckets,
+            sum: sum.as_secs_f64(),
+            count: by_time.iter().sum(),
+        },
+    });
+    families
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_family_but_three_has_one_series() {
-        let metrics = Metrics::default();
-        let active = metrics.begin();
-        for (status, ms) in [(200, 5), (200, 20), (404, 5), (403, 1), (502, 20_000)] {
-            metrics.answered(status, Duration::from_millis(ms));
-        }
-        let text = metrics.text(Duration::from_secs(3), &MachineSample::default());
-        drop(active);
-        for line in [
-            "kes_http_request_success{code=\"200\"} 2",
-            "kes_http_request_error{code=\"403\"} 1",
-            "kes_http_request_error{code=\"404\"} 1",
-            "kes_http_request_failure{code=\"502\"} 1",
-            "kes_http_request_active 1",
-            "kes_http_response_time_bucket{le=\"0.01\"} 3",
-            "kes_http_response_time_bucket{le=\"10\"} 4",
-            "kes_http_response_time_bucket{le=\"+Inf\"} 5",
-            "kes_http_response_time_count 5",
-            "kes_system_up_time 3",
-        ] {
-            assert!(
-                text.lines().any(|l| l == line),
-                "{line} is missing in\n{text}"
-            );
-        }
-        let labelled = text.lines().filter(|l| l.contains("{code=")).count();
-        let buckets = text.lines().filter(|l| l.contains("_bucket{")).count();
-        let braces = text.lines().filter(|l| l.contains('{')).count();
-        assert_eq!(braces, labelled + buckets);
-    }
-
-    #[test]
-    fn a_family_without_series_is_left_out() {
-        let text = Metrics::default().text(Duration::ZERO, &MachineSample::default());
-        assert!(!text.contains("kes_http_request_failure"));
-    }
-}
+mod tests;

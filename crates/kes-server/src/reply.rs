@@ -30,10 +30,10 @@ pub(crate) enum Reply {
     Empty,
     /// 200 with JSON, perhaps secret.
     Json(Zeroizing<Vec<u8>>),
-    /// 200 with text.
-    Text {
+    /// 200 with something else that is not secret.
+    Other {
         content_type: &'static str,
-        text: String,
+        body: Vec<u8>,
     },
     /// 200 with a stream of JSON lines.
     Lines(Lines),
@@ -96,7 +96,7 @@ impl Reply {
             }
             // The body stays in a buffer that is wiped after it was sent.
             Self::Json(body) => answer(StatusCode::OK, JSON, Bytes::from_owner(body)),
-            Self::Text { content_type, text } => answer(StatusCode::OK, content_type, text.into()),
+            Self::Other { content_type, body } => answer(StatusCode::OK, content_type, body.into()),
         }
     }
 }

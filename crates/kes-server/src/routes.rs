@@ -81,7 +81,7 @@ const fn row(
 }
 
 /// Every route that is served.
-pub(crate) const ROUTES: [Route; 23] = [
+pub(crate) const ROUTES: [Route; 25] = [
     row("GET", path::VERSION, Auth::None, 0, SHORT, Handler::Version),
     row("GET", path::READY, Auth::Policy, 0, NORMAL, Handler::Ready),
     row(
@@ -246,17 +246,38 @@ pub(crate) const ROUTES: [Route; 23] = [
         Duration::ZERO,
         Handler::LogAudit,
     ),
+    // As servers of 2022 and before called them.
+    row(
+        "GET",
+        path::LOG_ERROR_TRACE,
+        Auth::Policy,
+        0,
+        Duration::ZERO,
+        Handler::LogError,
+    ),
+    row(
+        "GET",
+        path::LOG_AUDIT_TRACE,
+        Auth::Policy,
+        0,
+        Duration::ZERO,
+        Handler::LogAudit,
+    ),
 ];
 
-/// Routes of older servers that change policies and identities. This server takes those from its configuration: saying
-/// so helps more than "not found", and clients take 501 for a healthy endpoint.
-const UNIMPLEMENTED: [&str; 6] = [
+/// Routes of older servers that change policies and identities, which this server takes from its configuration, and those of
+/// the experimental servers of 2022 and 2023. Saying so helps more than "not found", and clients take 501 for a healthy
+/// endpoint.
+const UNIMPLEMENTED: [&str; 9] = [
     path::POLICY_WRITE,
     path::POLICY_ASSIGN,
     path::POLICY_DELETE,
     path::IDENTITY_ASSIGN,
     path::IDENTITY_FORGET,
     path::IDENTITY_DELETE,
+    "/v1/cluster/",
+    "/v1/enclave/",
+    "/v1/secret/",
 ];
 
 /// Where a clean, decoded path leads.
@@ -344,9 +365,30 @@ mod tests {
         ] {
             assert_eq!(Destination::of(unknown), Destination::Unknown, "{unknown}");
         }
+        for unimplemented in [
+            "/v1/policy/write/x",
+            "/v1/policy/assign/x",
+            "/v1/policy/delete/x",
+            "/v1/identity/assign/p/x",
+            "/v1/identity/forget/x",
+            "/v1/identity/delete/x",
+            "/v1/enclave/create/x",
+            "/v1/secret/read/x",
+            "/v1/cluster/describe",
+        ] {
+            assert_eq!(
+                Destination::of(unimplemented),
+                Destination::Unimplemented,
+                "{unimplemented}"
+            );
+        }
         assert_eq!(
-            Destination::of("/v1/policy/write/x"),
-            Destination::Unimplemented
+            handler("/v1/log/audit/trace"),
+            Some((Handler::LogAudit, ""))
+        );
+        assert_eq!(
+            handler("/v1/log/error/trace"),
+            Some((Handler::LogError, ""))
         );
         assert_eq!(
             Destination::of("/v1/key/create"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -32,6 +32,7 @@ pub(crate) struct Call<'c> {
     pub(crate) permit: Permit,
     /// The rest of the path, not yet checked.
     pub(crate) argument: &'c str,
+    pub(crate) headers: &'c HeaderMap,
     subject: &'c Subject<'c>,
     body: Option<&'c mut Incoming>,
     body_max: usize,
@@ -200,6 +201,7 @@ impl Inner {
                     state: &state,
                     permit,
                     argument,
+                    headers: &parts.headers,
                     subject: &subject,
                     body: (route.body_max > 0).then_some(body),
                     body_max: route.body_max,
@@ -249,6 +251,14 @@ impl Inner {
         self.error_stream.send(|| record.json_line());
         if level >= state.config.log.error {
             self.surroundings.log.error(&record);
+        }
+    }
+
+    /// Logs what the disk cache has to say.
+    pub(crate) fn log_disk_reports(&self, state: &State) {
+        let Some(disk) = &state.disk else { return };
+        for (level, message) in disk.reports() {
+            self.log_error(state, level, message, None);
         }
     }
 }
@@ -319,7 +329,11 @@ async fn handle_in_time(
         tokio::time::timeout(limit, handling).await
     };
     match outcome {
-        Ok(Ok(reply)) => Reply::into_answer(reply),
+        // The limit is for the whole answer, and a stream is one without an end of its own.
+        Ok(Ok(Reply::Lines(lines))) if !limit.is_zero() => {
+            Reply::Lines(lines.ending_after(limit)).into_answer()
+        }
+        Ok(Ok(reply)) => reply.into_answer(),
         Ok(Err(error)) => reply::error(&error),
         Err(_) => {
             let message = format!("request took longer than {limit:?}");

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,9 +20,10 @@ use strongroom_transport::{
     ClientAuth, Identity as Certificate, Limits, Peer, ShutdownSignal, Tls, Workers, serve_on,
 };
 use tokio::net::TcpListener;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::config::{CertificateSource, Config, TlsConfig};
+use crate::disk_cache::{DiskCache, DiskCacheError};
 use crate::log::Level;
 use crate::metrics::Metrics;
 use crate::reply::Answer;
@@ -37,6 +39,11 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 const OFFLINE_CHECK_PERIOD: Duration = Duration::from_secs(10);
 /// A check that takes longer counts as failed.
 const OFFLINE_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections from one address: application servers hold a few each, and a proxy in front multiplexes.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 4096;
+/// How long running requests may take after the server was asked to end. Upstream grants 1 s; a slow store needs more, and
+/// idle connections do not wait.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// A key server. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -51,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) surroundings: Surroundings,
     pub(crate) started: Duration,
     tls: Tls,
+    /// Keys that the configuration lists are still to be made: the store was away.
+    owes_keys: AtomicBool,
     /// One reload at a time: two would overwrite each other's outcome.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -73,6 +82,9 @@ pub enum StartError {
         #[source]
         source: StoreError,
     },
+    /// The folder of the disk cache cannot be used.
+    #[error(transparent)]
+    DiskCache(#[from] DiskCacheError),
     /// There is no randomness to make keys from.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -91,12 +103,13 @@ impl KesServer {
         let material = TlsMaterial::load(&config)?;
         let tls = Tls::new(&material.certificate, &material.client_auth)?;
         let loaded_at = surroundings.clock.now();
-        let state = State::new(config, loaded_at, store, material.client_roots, None);
-        create_listed_keys(&state, &surroundings).await?;
+        let disk = open_disk_cache(&config, &surroundings).await?;
+        let state = State::new(config, loaded_at, store, material.client_roots, disk, None);
+        let owed = create_listed_keys(&state, &surroundings).await?;
         let started = surroundings.clock.elapsed();
         let metrics = Metrics::default();
         let state = ArcSwap::from_pointee(state);
-        Ok(Self(Arc::new(Inner {
+        let server = Self(Arc::new(Inner {
             state,
             metrics,
             error_stream: LineStream::default(),
@@ -104,12 +117,16 @@ impl KesServer {
             surroundings,
             started,
             tls,
+            owes_keys: owed.is_some().into(),
             reloading: tokio::sync::Mutex::new(()),
-        })))
+        }));
+        server.0.log_owed(owed);
+        Ok(server)
     }
 
     /// Serves until `shutdown`, with the limits of a key server.
     pub async fn run(&self, listener: TcpListener, shutdown: ShutdownSignal) {
+        let mut ending = shutdown.clone();
         let make_service = {
             let inner = Arc::clone(&self.0);
             move |peer: &Peer| KesService {
@@ -120,18 +137,25 @@ impl KesServer {
         let tls = Some(self.0.tls.clone());
         // Without threads of its own the server is slower, and as good otherwise.
         let workers = Workers::start().ok();
-        let limits = Limits::default();
         let serving = serve_on(
             workers.as_ref(),
             listener,
             tls,
-            limits,
+            limits(),
             make_service,
             shutdown,
         );
+        let end_streams = async {
+            ending.wait().await;
+            // They have no end of their own that could be waited for.
+            self.0.error_stream.cut();
+            self.0.audit_stream.cut();
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = serving => {}
             () = self.maintain() => {}
+            () = end_streams => {}
         }
     }
 
@@ -148,18 +172,24 @@ impl KesServer {
         let material = TlsMaterial::load(&config)?;
         let previous = inner.state.load_full();
         let loaded_at = inner.surroundings.clock.now();
+        let disk = inner.disk_cache_for(&config, &previous).await?;
         let state = State::new(
             config,
             loaded_at,
             store,
             material.client_roots,
+            disk,
             Some(&previous),
         );
-        create_listed_keys(&state, &inner.surroundings).await?;
+        let owed = create_listed_keys(&state, &inner.surroundings).await?;
         inner
             .tls
             .replace(&material.certificate, &material.client_auth)?;
+        // Last, since it cannot be taken back.
+        adopt_private_key(&state).await?;
+        inner.owes_keys.store(owed.is_some(), Ordering::Relaxed);
         inner.state.store(Arc::new(state));
+        inner.log_owed(owed);
         // Who may still listen comes back and is judged by the new policies.
         inner.error_stream.cut();
         inner.audit_stream.cut();
@@ -185,8 +215,10 @@ impl KesServer {
             loaded_at,
             store,
             material.client_roots,
+            previous.disk.clone(),
             Some(&previous),
         );
+        adopt_private_key(&state).await?;
         inner.state.store(Arc::new(state));
         Ok(())
     }
@@ -212,6 +244,10 @@ impl KesServer {
                 _ = sweep.tick() => {
                     let state = self.0.state.load_full();
                     state.cache.sweep(self.0.surroundings.clock.elapsed());
+                    if let Some(disk) = &state.disk {
+                        disk.sweep();
+                    }
+                    self.0.log_disk_reports(&state);
                 }
                 _ = check.tick() => self.check_store().await,
             }
@@ -220,10 +256,21 @@ impl KesServer {
 
     async fn check_store(&self) {
         let state = self.0.state.load_full();
-        if state.config.cache.offline.is_zero() {
+        self.0.pay_owed_keys(&state).await;
+        let has_offline_time = !state.config.cache.offline.is_zero();
+        if !has_offline_time && state.disk.is_none() {
             return;
         }
         let status = tokio::time::timeout(OFFLINE_CHECK_TIMEOUT, state.store.status()).await;
+        if let Some(disk) = &state.disk {
+            // Any answer at all is one that the disk must not override.
+            let is_away = matches!(status, Err(_) | Ok(Err(StoreError::Unreachable { .. })));
+            disk.set_store_away(is_away);
+            self.0.log_disk_reports(&state);
+        }
+        if !has_offline_time {
+            return;
+        }
         let is_offline = !matches!(status, Ok(Ok(())));
         if is_offline != state.cache.is_offline() {
             let message = if is_offline {
@@ -237,6 +284,14 @@ impl KesServer {
         state
             .cache
             .set_offline(is_offline, self.0.surroundings.clock.elapsed());
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+        drain_grace: DRAIN_GRACE,
+        ..Limits::default()
     }
 }
 
@@ -294,11 +349,123 @@ impl TlsMaterial {
     }
 }
 
-async fn create_listed_keys(state: &State, surroundings: &Surroundings) -> Result<(), StartError> {
+impl Inner {
+    /// The disk cache that a new configuration asks for: the open one where it is in the same folder.
+    async fn disk_cache_for(
+        &self,
+        config: &Config,
+        previous: &State,
+    ) -> Result<Option<Arc<DiskCache>>, StartError> {
+        let Some(wanted) = &config.cache.disk else {
+            return Ok(None);
+        };
+        match previous.disk.as_ref().filter(|disk| disk.is_at(wanted)) {
+            Some(disk) => Ok(Some(Arc::clone(disk))),
+            None => open_disk_cache(config, &self.surroundings).await,
+        }
+    }
+
+    fn log_owed(&self, owed: Option<StoreError>) {
+        let state = self.state.load_full();
+        self.log_disk_reports(&state);
+        if let Some(error) = owed {
+            let message = format!(
+                "keys of the configuration are not made yet: {}; this is tried again every {OFFLINE_CHECK_PERIOD:?}",
+                error.in_full()
+            );
+            self.log_error(&state, Level::WARN, message, None);
+        }
+    }
+
+    /// Makes the listed keys that could not be made when the configuration was taken.
+    async fn pay_owed_keys(&self, state: &State) {
+        if !self.owes_keys.load(Ordering::Relaxed) {
+            return;
+        }
+        // Not while a reload does the same, and decides anew what is owed.
+        let _alone = self.reloading.lock().await;
+        match create_listed_keys(state, &self.surroundings).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                self.owes_keys.store(false, Ordering::Relaxed);
+                let message = "keys of the configuration exist now".to_owned();
+                self.log_error(state, Level::INFO, message, None);
+            }
+            Err(error) => {
+                self.owes_keys.store(false, Ordering::Relaxed);
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let message = format!(
+                    "{error}: {}; correct this, and reload the configuration",
+                    cause.unwrap_or_default()
+                );
+                self.log_error(state, Level::ERROR, message, None);
+            }
+        }
+    }
+}
+
+/// The private key in a configuration's file, for the disk cache.
+fn private_key(config: &Config) -> Result<Zeroizing<Vec<u8>>, StartError> {
+    let CertificateSource::Files {
+        private_key,
+        password,
+        ..
+    } = &config.tls.certificate
+    else {
+        return Err(DiskCacheError::NoPrivateKey.into());
+    };
+    let failed = |source| DiskCacheError::Io {
+        path: private_key.clone(),
+        source,
+    };
+    let text = Zeroizing::new(std::fs::read(private_key).map_err(failed)?);
+    let mut key = certificate::private_key(&text, password.as_ref().map(|p| p.as_str()))?;
+    let der = Zeroizing::new(key.secret_der().to_vec());
+    key.zeroize();
+    Ok(der)
+}
+
+async fn open_disk_cache(
+    config: &Config,
+    surroundings: &Surroundings,
+) -> Result<Option<Arc<DiskCache>>, StartError> {
+    let Some(wanted) = config.cache.disk.clone() else {
+        return Ok(None);
+    };
+    let private_key = private_key(config)?;
+    let clock = Arc::clone(&surroundings.clock);
+    let entropy = Arc::clone(&surroundings.entropy);
+    let opened =
+        tokio::task::spawn_blocking(move || DiskCache::open(&wanted, &private_key, clock, entropy));
+    let path = || config.cache.disk.as_ref().map(|d| d.path.clone());
+    let opened = opened.await.map_err(|error| DiskCacheError::Io {
+        path: path().unwrap_or_default(),
+        source: std::io::Error::other(error),
+    })?;
+    Ok(Some(Arc::new(opened?)))
+}
+
+/// Certificates are renewed with new private keys, also while the store is away: entries go along.
+async fn adopt_private_key(state: &State) -> Result<(), StartError> {
+    if let (Some(disk), Some(wanted)) = (&state.disk, &state.config.cache.disk) {
+        disk.adopt(wanted, &private_key(&state.config)?).await?;
+    }
+    Ok(())
+}
+
+/// Makes the keys that the configuration lists; existing ones are left. With a disk cache the server can do without a store
+/// that is away, and comes back to them: that error is returned.
+async fn create_listed_keys(
+    state: &State,
+    surroundings: &Surroundings,
+) -> Result<Option<StoreError>, StartError> {
     for name in &state.config.keys {
         let key = new_key(surroundings, state.creator())?;
         match store_key(state, name, &key).await {
             Ok(()) | Err(StoreError::Exists) => {}
+            Err(error @ StoreError::Unreachable { .. }) if state.disk.is_some() => {
+                return Ok(Some(error));
+            }
             Err(source) => {
                 return Err(StartError::Key {
                     name: name.clone(),
@@ -307,7 +474,7 @@ async fn create_listed_keys(state: &State, surroundings: &Surroundings) -> Resul
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// A new random key. AES-256 always: aws-lc has it in constant time on every processor.

@@ -11,8 +11,9 @@ use strongroom_kes_api::{Identity, KeyName, PolicyName};
 use strongroom_keystore::{KeyStore, StoreError};
 use strongroom_transport::tls::ClientRoots;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Fetched};
 use crate::config::{Config, PolicyConfig};
+use crate::disk_cache::DiskCache;
 use crate::stored_key::{Key, UnreadableKey};
 
 pub(crate) type KeyCache = Cache<Key, ReadKeyError>;
@@ -23,6 +24,8 @@ pub(crate) struct State {
     pub(crate) loaded_at: Timestamp,
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) cache: Arc<KeyCache>,
+    /// When `cache.disk` asks for it.
+    pub(crate) disk: Option<Arc<DiskCache>>,
     /// Against whom certificates are verified, when they are.
     pub(crate) client_roots: Option<ClientRoots>,
     /// Counts from 1; a reload of anything makes a new one.
@@ -53,6 +56,7 @@ impl State {
         loaded_at: Timestamp,
         store: Arc<dyn KeyStore>,
         client_roots: Option<ClientRoots>,
+        disk: Option<Arc<DiskCache>>,
         previous: Option<&Self>,
     ) -> Self {
         let mut assigned = HashMap::new();
@@ -70,6 +74,7 @@ impl State {
             loaded_at,
             store,
             cache,
+            disk,
             client_roots,
             generation: previous.map_or(0, |p| p.generation) + 1,
             assigned,
@@ -88,11 +93,46 @@ impl State {
         name: &KeyName,
         elapsed: impl Fn() -> Duration,
     ) -> Result<Arc<Key>, Arc<ReadKeyError>> {
-        let fetch = || async {
+        self.cache.get(name, elapsed, || self.fetch(name)).await
+    }
+
+    /// Asks the store; where that is unreachable, and only then, the disk.
+    async fn fetch(&self, name: &KeyName) -> Result<Fetched<Key>, ReadKeyError> {
+        let Some(disk) = &self.disk else {
             let value = self.store.get(name).await.map_err(ReadKeyError::Store)?;
-            Key::from_stored(&value).map_err(ReadKeyError::Unreadable)
+            let key = Key::from_stored(&value).map_err(ReadKeyError::Unreadable)?;
+            return Ok(key.into());
         };
-        self.cache.get(name, elapsed, fetch).await
+        // The regular check has just found the store away: waiting for it here would help nobody.
+        if disk.is_store_away()
+            && let Some(found) = from_disk(disk, name).await
+        {
+            return Ok(found);
+        }
+        let ticket = disk.ticket();
+        match self.store.get(name).await {
+            Ok(value) => {
+                let key = Key::from_stored(&value).map_err(ReadKeyError::Unreadable)?;
+                disk.remember(name, &value, ticket);
+                Ok(key.into())
+            }
+            Err(error @ StoreError::NotFound) => {
+                disk.forget(name).await;
+                Err(ReadKeyError::Store(error))
+            }
+            Err(error @ StoreError::Unreachable { .. }) => from_disk(disk, name)
+                .await
+                .ok_or(ReadKeyError::Store(error)),
+            Err(error) => Err(ReadKeyError::Store(error)),
+        }
+    }
+
+    /// Removes what is remembered of a key that the store does not have any more.
+    pub(crate) async fn forget(&self, name: &KeyName) {
+        self.cache.evict(name);
+        if let Some(disk) = &self.disk {
+            disk.forget(name).await;
+        }
     }
 
     /// Whose work policies and configured keys are.
@@ -102,4 +142,13 @@ impl State {
             .identity()
             .map(|identity| identity.to_string())
     }
+}
+
+async fn from_disk(disk: &DiskCache, name: &KeyName) -> Option<Fetched<Key>> {
+    let found = disk.get(name).await?;
+    let value = Key::from_stored(&found.value).ok()?;
+    Some(Fetched {
+        value,
+        good_for: Some(found.good_for),
+    })
 }

@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::*;
 
 const RECORD: &str = "{\"time\":\"2026-01-02T03:04:05Z\",\"request\":{\"ip\":\"1.2.3.4\",\"path\":\"/v1/key/create/x\",\"identity\":\"ab\"},\"response\":{\"code\":200,\"time\":5000}}\n";

@@ -88,7 +88,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, KesError> {
     let deletion = tokio::spawn(async move {
         let outcome = state.store.delete(&gone).await;
         if matches!(outcome, Ok(()) | Err(StoreError::NotFound)) {
-            state.cache.evict(&gone);
+            state.forget(&gone).await;
         }
         outcome
     });
@@ -225,7 +225,9 @@ fn seal_random(call: &Call<'_>) -> Option<[u8; RANDOM_BYTES]> {
 }
 
 async fn read(call: &Call<'_>, name: &KeyName) -> Result<Arc<Key>, KesError> {
-    match call.state.key(name, || call.elapsed()).await {
+    let outcome = call.state.key(name, || call.elapsed()).await;
+    call.server.log_disk_reports(call.state);
+    match outcome {
         Ok(key) => Ok(key),
         Err(error) => match &*error {
             ReadKeyError::Store(StoreError::NotFound) => Err(KesError::KEY_NOT_FOUND),

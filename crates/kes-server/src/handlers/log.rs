@@ -1,6 +1,6 @@
 //! Log streams.
 
-use strongroom_kes_api::KesError;
+use strongroom_kes_api::{Identity, KesError};
 
 use crate::reply::Reply;
 use crate::stream::LineStream;
@@ -9,8 +9,8 @@ use crate::stream::LineStream;
 const TOO_MANY_READERS: &str = "too many clients read this log";
 
 /// The headers go out at once, the lines as they come, for as long as the client listens.
-pub(crate) fn stream(stream: &LineStream) -> Result<Reply, KesError> {
-    let lines = stream.subscribe();
+pub(crate) fn stream(stream: &LineStream, of: Option<Identity>) -> Result<Reply, KesError> {
+    let lines = stream.subscribe(of);
     lines
         .map(Reply::Lines)
         .ok_or_else(|| KesError::new(429, TOO_MANY_READERS))

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use http::header::ACCEPT;
 use strongroom_kes_api::KesError;
 use strongroom_kes_api::body::{ApiRoute, ApiRoutes, StatusResponse, VersionResponse};
 use strongroom_keystore::StoreError;
 
 use crate::log::Level;
-use crate::metrics;
+use crate::metrics::Format;
 use crate::reply::Reply;
 use crate::routes::ROUTES;
 use crate::serve::Call;
@@ -78,10 +79,13 @@ pub(crate) async fn status(call: &Call<'_>) -> Reply {
 pub(crate) fn metrics(call: &Call<'_>) -> Reply {
     let uptime = call.elapsed().saturating_sub(call.server.started);
     let sample = call.server.surroundings.machine.sample();
-    let text = call.server.metrics.text(uptime, &sample);
-    Reply::Text {
-        content_type: metrics::CONTENT_TYPE,
-        text,
+    let disk = call.state.disk.as_ref().map(|disk| disk.sample());
+    let families = call.server.metrics.families(uptime, &sample, disk);
+    let accept = call.headers.get_all(ACCEPT).iter();
+    let format = Format::accepted(accept.filter_map(|value| value.to_str().ok()));
+    Reply::Other {
+        content_type: format.content_type(),
+        body: format.write(&families),
     }
 }
 

@@ -382,7 +382,8 @@ impl Answer {
             .unwrap();
         let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
         stream.read_exact(&mut body).await?;
-        answer.body = String::from_utf8(body).unwrap();
+        // Only the binary form of the metrics is no text.
+        answer.body = String::from_utf8_lossy(&body).into_owned();
         Ok(answer)
     }
 

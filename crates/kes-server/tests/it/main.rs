@@ -2,6 +2,7 @@
 //! The key server over real TLS, with recorded keys, requests and client certificates.
 
 mod api;
+mod differences;
 mod harness;
 mod identity;
 mod replay;

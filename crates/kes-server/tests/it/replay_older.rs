@@ -1,96 +1,29 @@
-//! What clients of 2023 send and were answered: the same status and, where the words are those of today, the same message and
-//! plaintext, but for the differences listed here, each with its reason.
+//! What clients of 2020 to 2023 send and were answered: the same status, plaintexts, names and patterns, in today's shape, but
+//! for the differences that docs/decisions/0006-kes-differences.md lists, each with its reason.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
+use strongroom_kes_api::KeyName;
 
-use crate::harness::{Fixture, config_of, fixture, fixtures, new_store};
+use crate::differences::{AGES, Difference, messages};
+use crate::harness::{Answer, Fixture, config_of, fixture, fixtures, new_store};
 use crate::replay::{Request, after, take_recorded_key};
 
-/// Age, method, path (`…*`: all below), what the body holds (`-`: it is empty), status then (0: none), status now, reason.
-const DIFFERENCES: &str = r#"
-v0.23 | GET | /v1/key/list | | 301 | 200 | a list without slash lists everything
-v0.23 | POST | /v1/key/import/* | bytes | 406 | 200 | import bodies of every age are understood
-v0.23 | * | /v1/key/hmac/app-a | | 404 | 409 | the route came later; keys of that age have no HMAC key
-v0.23 | POST | /v1/key/bulk/decrypt/app-a | (1001 | 404 | 400 | v0.23 had dropped bulk decryption; MinIO before 2023-08 calls it
-v0.23 | POST | /v1/key/bulk/decrypt/app-a | "eA=="}] | 404 | 400 | v0.23 had dropped bulk decryption; MinIO before 2023-08 calls it
-v0.23 | POST | /v1/key/bulk/decrypt/app-a | | 404 | 200 | v0.23 had dropped bulk decryption; MinIO before 2023-08 calls it
-v0.23 | GET | /v1/key/list/app- | | 400 | 200 | a prefix may end in a dash
-v0.23 | GET | /v1/identity/self/describe | | 404 | 200 | upstream looks up the wrong value
-v0.23 | POST | /v1/policy/write/new | | 404 | 501 | 501 says more than 404, and clients take it for a healthy endpoint
-v0.23 | POST | /v1/policy/assign/app | | 404 | 501 | 501 says more than 404, and clients take it for a healthy endpoint
-v0.23 | DELETE | /v1/policy/delete/none | | 404 | 501 | 501 says more than 404, and clients take it for a healthy endpoint
-v0.23 | GET | /v1/log/* | | 0 | 200 | log streams send their headers at once
-v0.22 | GET | /v1/log/* | | 0 | 200 | log streams send their headers at once
-v0.22 | GET | /v1/ready | | 501 | 200 | the route came later
-v0.22 | GET | /nope | | 501 | 404 | newest upstream's answer to an unknown path
-v0.22 | GET | /v1/nope | | 501 | 404 | newest upstream's answer to an unknown path
-v0.22 | GET | / | | 501 | 404 | newest upstream's answer to an unknown path
-v0.22 | PUT | /v1/key/create/app-b | | 405 | 200 | PUT and POST are the same now
-v0.22 | POST | /v1/key/create/-x | | 200 | 400 | names that newest upstream refuses are not made any more
-v0.22 | POST | /v1/key/create/x- | | 200 | 400 | names that newest upstream refuses are not made any more
-v0.22 | POST | /v1/key/create/_ | | 200 | 400 | names that newest upstream refuses are not made any more
-v0.22 | GET | /v1/key/list | | 301 | 200 | a list without slash lists everything
-v0.22 | POST | /v1/key/import/imp-52 | | 400 | 200 | import bodies of every age are understood
-v0.22 | POST | /v1/key/import/imp-53 | | 400 | 200 | import bodies of every age are understood
-v0.22 | POST | /v1/key/import/imp-54 | | 400 | 200 | import bodies of every age are understood
-v0.22 | POST | /v1/key/import/imp-55 | | 400 | 200 | import bodies of every age are understood
-v0.22 | POST | /v1/key/import/imp-56 | | 400 | 406 | today's form wants an algorithm
-v0.22 | POST | /v1/key/import/imp-58 | | 400 | 200 | import bodies of every age are understood
-v0.22 | POST | /v1/key/import/imp-61 | | 400 | 406 | newest upstream's answer to a wrong size
-v0.22 | POST | /v1/key/import/imp-63 | | 400 | 406 | newest upstream's answer to no algorithm
-v0.22 | POST | /v1/key/generate/app-a | - | 500 | 200 | the body may be left out
-v0.22 | POST | /v1/key/generate/app-a | | 500 | 400 | a bad body is the client's fault, and no reason to try another server
-v0.22 | POST | /v1/key/encrypt/app-a | | 500 | 400 | a bad body is the client's fault, and no reason to try another server
-v0.22 | POST | /v1/key/decrypt/app-a | | 500 | 400 | a bad body is the client's fault, and no reason to try another server
-v0.22 | * | /v1/key/hmac/app-a | | 501 | 409 | the route came later; keys of that age have no HMAC key
-v0.22 | GET | /v1/key/list/ | | 400 | 200 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | GET | /v1/key/list/? | | 400 | 200 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | GET | /v1/key/list/a*b | | 200 | 400 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | GET | /v1/key/list/** | | 200 | 400 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | GET | /v1/policy/list/ | | 400 | 200 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | GET | /v1/identity/list/ | | 400 | 200 | an empty pattern lists everything, one with a star inside was never useful
-v0.22 | DELETE | /v1/key/delete/none | | 200 | 404 | a store that can tell says so
-v0.22 | DELETE | /v1/key/delete/tmp | | 200 | 404 | a store that can tell says so
-v0.22 | GET | /v1/ready | | 501 | 403 | the route came later, and a policy has to allow it
-"#;
-
-/// One line of the table.
-#[derive(Debug, Clone, PartialEq)]
-struct Difference([&'static str; 6]);
-
-impl Difference {
-    fn all() -> Vec<Self> {
-        let fields = |line: &'static str| {
-            let mut fields = line.split('|').map(str::trim);
-            Self(std::array::from_fn(|_| fields.next().unwrap()))
-        };
-        DIFFERENCES.trim().lines().map(fields).collect()
-    }
-
-    fn is_meant(&self, age: &str, request: &Request, then: u16, now: u16) -> bool {
-        let [of, method, path, body, status_then, status_now] = self.0;
-        let is_path = match path.strip_suffix('*') {
-            Some(prefix) if !request.path.ends_with('*') => request.path.starts_with(prefix),
-            _ => request.path == path,
-        };
-        let is_body = match body {
-            "-" => request.recorded_body.is_empty(),
-            part => request.recorded_body.contains(part),
-        };
-        of == age
-            && (method == "*" || method == request.method)
-            && is_path
-            && is_body
-            && status_then == then.to_string()
-            && status_now == now.to_string()
-    }
-}
-
 #[tokio::test]
-async fn recorded_exchanges_of_2023_are_answered_as_recorded_or_as_listed() {
+async fn recorded_exchanges_of_older_ages_are_answered_as_recorded_or_as_listed() {
     let differences = Difference::all();
     let mut unused: Vec<&Difference> = differences.iter().collect();
-    for (age, count) in [("v0.23", 190), ("v0.22", 189)] {
+    unused.retain(|difference| !difference.is_of(AGES[0]));
+    let messages = messages();
+    let mut unused_messages = messages.clone();
+    let mut surprises = String::new();
+    for (age, count) in [
+        ("v0.23", 190),
+        ("v0.22", 189),
+        ("v0.17", 190),
+        ("v0.10", 190),
+    ] {
         let recorded = fixtures().join(age).join("keystore");
         let (folder, keys, store) = new_store();
         let mut config = config_of(age, &keys, |text| text);
@@ -111,66 +44,142 @@ async fn recorded_exchanges_of_2023_are_answered_as_recorded_or_as_listed() {
                 std::fs::write(f.keys.join("broken-json"), "{\"bytes\":").unwrap();
                 std::fs::write(f.keys.join("broken-empty"), "").unwrap();
             }
-            let headers: Vec<_> = request
-                .headers
-                .iter()
-                .map(|(n, v)| (n.as_str(), v.as_str()))
-                .collect();
-            let answer = f
-                .connect(&request.who)
-                .await
-                .unwrap()
-                .request(
-                    &request.method,
-                    &request.path,
-                    &headers,
-                    request.body.as_deref(),
-                )
-                .await
-                .unwrap();
+            let answer = send(&f, &request).await;
             after(&request, &recorded, &f.keys);
             let response = &exchange["response"];
-            let then = u16::try_from(response["status"].as_u64().unwrap_or(0)).unwrap();
-            let what = format!(
-                "{age} {}: {} {}",
-                exchange["n"], request.method, request.path
-            );
-            let listed = differences
-                .iter()
-                .find(|d| d.is_meant(age, &request, then, answer.status));
-            if let Some(difference) = listed {
+            let sent = request.sent(age, response, &answer);
+            if let Some(difference) = differences.iter().find(|d| d.is_meant(&sent)) {
                 unused.retain(|d| *d != difference);
             } else {
-                assert_eq!(answer.status, then, "{what}: {answer:?}");
-                compare_bodies(&what, age, &request, &answer.body, response);
+                let outcome = if u64::from(answer.status) == sent.then {
+                    compare_bodies(&request, &answer, response, &messages, &mut unused_messages)
+                } else {
+                    Err(format!("{} → {}", sent.then, sent.now))
+                };
+                if let Err(what) = outcome {
+                    let (n, method, path) = (&exchange["n"], &request.method, &request.path);
+                    let body = &request.recorded_body;
+                    surprises += &format!("{age} {n}: {method} {path} {body:.60}: {what}\n");
+                }
             }
             compared += 1;
         }
         assert_eq!(compared, count, "{age}");
     }
+    assert!(surprises.is_empty(), "\n{surprises}\nunused: {unused:#?}");
     assert!(unused.is_empty(), "{unused:?}");
+    assert!(unused_messages.is_empty(), "{unused_messages:?}");
 }
 
-fn compare_bodies(what: &str, age: &str, request: &Request, ours: &str, response: &Value) {
-    let theirs: Value = match response["body"].as_str().map(serde_json::from_str) {
-        Some(Ok(theirs)) => theirs,
-        _ => return,
-    };
-    let ours: Value = serde_json::from_str(ours).unwrap_or_else(|e| panic!("{what}: {e}"));
-    if request.path.starts_with("/v1/key/decrypt/") && theirs["plaintext"].is_string() {
-        assert_eq!(ours["plaintext"], theirs["plaintext"], "{what}");
+async fn send(f: &Fixture, request: &Request) -> Answer {
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let mut connection = f.connect(&request.who).await.unwrap();
+    let (method, path) = (&request.method, &request.path);
+    let answer = connection.request(method, path, &headers, request.body.as_deref());
+    answer.await.unwrap()
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(ours: &T, theirs: &T) -> Result<(), String> {
+    if ours == theirs {
+        Ok(())
+    } else {
+        Err(format!("{theirs:?} → {ours:?}"))
     }
-    if request.path.starts_with("/v1/key/bulk/") && theirs.is_array() {
+}
+
+fn compare_bodies(
+    request: &Request,
+    answer: &Answer,
+    response: &Value,
+    messages: &BTreeSet<(String, String)>,
+    unused: &mut BTreeSet<(String, String)>,
+) -> Result<(), String> {
+    let body = response["body"].as_str().unwrap_or("");
+    let path = &request.path;
+    if answer.status == 200 && path.contains("/list/") {
+        return same(&names(&answer.body), &names(body));
+    }
+    let Ok(theirs) = serde_json::from_str::<Value>(body) else {
+        return Ok(());
+    };
+    let ours: Value = serde_json::from_str(&answer.body).map_err(|e| e.to_string())?;
+    if path.starts_with("/v1/key/decrypt/") && theirs["plaintext"].is_string() {
+        same(&ours["plaintext"], &theirs["plaintext"])?;
+    }
+    if path.starts_with("/v1/key/bulk/") && theirs.is_array() {
         // Clients take null for the empty plaintext, which is what we send.
         let theirs = theirs.to_string().replace("null", "\"\"");
-        assert_eq!(ours.to_string(), theirs, "{what}");
+        same(&ours.to_string(), &theirs)?;
     }
-    if age == "v0.23" && theirs["message"].is_string() {
-        assert_eq!(ours, theirs, "{what}");
+    if path.starts_with("/v1/policy/read/") && answer.status == 200 {
+        let allow = if theirs["paths"].is_null() {
+            "allow"
+        } else {
+            "paths"
+        };
+        same(&patterns(&ours["allow"]), &patterns(&theirs[allow]))?;
+        same(&patterns(&ours["deny"]), &patterns(&theirs["deny"]))?;
+    }
+    if let Some(then) = theirs["message"].as_str() {
+        let now = ours["message"].as_str().unwrap_or("");
+        let pair = (unquoted(then), unquoted(now));
+        unused.remove(&pair);
+        if then != now && !messages.contains(&pair) {
+            return Err(format!("{} {then:?} → {now:?}", answer.status));
+        }
     }
     for member in ["name", "created_by"] {
-        if theirs[member].is_string() && request.path.starts_with("/v1/key/describe/") {
-            assert_eq!(ours[member], theirs[member], "{what}");
+        if theirs[member].is_string() && path.starts_with("/v1/key/describe/") {
+            same(&ours[member], &theirs[member])?;
         }
+    }
+    Ok(())
+}
+
+/// A message with what it quotes left out.
+fn unquoted(message: &str) -> String {
+    let parts = message.split('\'').enumerate();
+    let parts = parts.map(|(at, part)| if at % 2 == 1 { "…" } else { part });
+    parts.collect::<Vec<_>>().join("'")
+}
+
+/// What a listing lists, in any of its forms: lines of objects, an array, a page, or identities with their policies. Names that
+/// are none today are not listed any more.
+fn names(body: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut add = |name: &Value| {
+        let name = name.as_str().unwrap();
+        if KeyName::parse(name).is_ok() {
+            all.insert(name.to_owned());
+        }
+    };
+    for value in serde_json::Deserializer::from_str(body).into_iter::<Value>() {
+        let value = value.unwrap();
+        let name = ["Name", "name", "identity"]
+            .iter()
+            .find_map(|member| value.get(member));
+        let page = ["names", "identities"]
+            .iter()
+            .find_map(|member| value.get(member));
+        match (name, page.unwrap_or(&value)) {
+            (Some(name), _) => add(name),
+            (None, Value::Array(names)) => names.iter().for_each(&mut add),
+            (None, Value::Object(of)) => of.keys().for_each(|name| add(&name.clone().into())),
+            (None, _) => {}
+        }
+    }
+    all
+}
+
+/// Patterns as an array, or as an object of empty objects.
+fn patterns(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Array(all) => all.iter().map(|p| p.as_str().unwrap().to_owned()).collect(),
+        Value::Object(all) => all.keys().cloned().collect(),
+        _ => BTreeSet::new(),
     }
 }
