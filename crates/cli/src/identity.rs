@@ -8,6 +8,7 @@ use strongroom_kes_api::body::ToJson as _;
 use strongroom_kes_client::{ApiKey, IdentityName, KesClient, ListPattern};
 
 use crate::certificate_file::{Subject, read};
+use crate::obsolete::{Anything, Verb};
 use crate::output::{Colour, date_and_time, label, print_names};
 use crate::session::{Connect, Server};
 use crate::shell::Shell;
@@ -34,6 +35,12 @@ enum IdentityCommand {
     /// List identities.
     #[command(alias = "list")]
     Ls(LsArgs),
+    /// Identities were assigned through the API until 2022.
+    #[command(hide = true)]
+    Assign(Anything),
+    /// Identities were forgotten through the API until 2023.
+    #[command(hide = true, aliases = ["rm", "delete"])]
+    Forget(Anything),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +117,8 @@ pub(crate) async fn run(args: IdentityArgs, shell: &mut Shell<'_>) -> anyhow::Re
         (Some(IdentityCommand::Of(args)), _) => of(args, shell),
         (Some(IdentityCommand::Info(args)), _) => info(args, shell).await,
         (Some(IdentityCommand::Ls(args)), _) => ls(args, shell).await,
+        (Some(IdentityCommand::Assign(_)), _) => Err(Verb::IdentityAssign.refuse(shell)),
+        (Some(IdentityCommand::Forget(_)), _) => Err(Verb::IdentityForget.refuse(shell)),
         (None, Some(subject)) => show(&subject, shell),
         (None, None) => {
             let key = new::random_api_key()?;

@@ -23,7 +23,13 @@ pub struct KeyArgs {
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     /// Create keys.
-    Create(Names),
+    Create {
+        /// Names of the keys.
+        // Before 2022 the second argument was a key to import: a secret.
+        names: Vec<SecretArgument>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Import a key.
     Import {
         /// Name of the new key.
@@ -119,7 +125,7 @@ impl Common {
 
 pub(crate) async fn run(args: KeyArgs, shell: &mut Shell<'_>) -> anyhow::Result<()> {
     match args.command {
-        KeyCommand::Create(names) => create(names, shell).await,
+        KeyCommand::Create { names, common } => create(&names, &common, shell).await,
         KeyCommand::Import { name, key, common } => import(name, key, &common, shell).await,
         KeyCommand::Info {
             name,
@@ -174,13 +180,23 @@ fn from_base64(
         .map_err(|error| anyhow!("invalid {what}: {error}. {}", shell.see_help(command)))
 }
 
-async fn create(args: Names, shell: &mut Shell<'_>) -> anyhow::Result<()> {
-    if args.names.is_empty() {
+async fn create(
+    names: &[SecretArgument],
+    common: &Common,
+    shell: &mut Shell<'_>,
+) -> anyhow::Result<()> {
+    if let [name, key] = names
+        && is_key(key)
+    {
+        let (name, key) = (name.to_string(), key.clone());
+        return import(Some(name), Some(key), common, shell).await;
+    }
+    if names.is_empty() {
         required(None::<()>, "key name", "key create", shell)?;
     }
-    let client = args.common.client(shell)?;
-    for text in &args.names {
-        let failed = || format!("failed to create key {text:?}");
+    let client = common.client(shell)?;
+    for text in names {
+        let failed = || format!("failed to create key {:?}", &**text);
         let name = KeyName::for_create(text).map_err(|e| anyhow!("{}: {e}", failed()))?;
         client
             .create_key(&name)
@@ -188,6 +204,12 @@ async fn create(args: Names, shell: &mut Shell<'_>) -> anyhow::Result<()> {
             .map_err(|e| anyhow!("{}: {e}", failed()))?;
     }
     Ok(())
+}
+
+/// `kes key create NAME KEY` imported a key before 2022. 32 bytes in base64 end with `=`, which no name holds.
+fn is_key(argument: &str) -> bool {
+    const KEY_BYTES: usize = 32;
+    argument.ends_with('=') && base64::decode(argument).is_ok_and(|key| key.len() == KEY_BYTES)
 }
 
 async fn import(

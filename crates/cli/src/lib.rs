@@ -5,12 +5,17 @@
 //! terminal and a pipe are kept. The binary puts [`ClientCommand`] beside its own commands with `#[command(flatten)]`,
 //! hands arguments that do not parse to [`report_usage`], and the rest to [`run`].
 
+mod arguments;
+mod audit;
 mod certificate_file;
+pub mod completion;
 mod duration;
 mod identity;
 mod key;
 mod listing;
 mod log;
+mod metric;
+mod obsolete;
 mod output;
 mod password;
 mod policy;
@@ -18,11 +23,13 @@ mod secret_argument;
 mod session;
 mod shell;
 mod status;
+mod update;
 mod usage;
 mod version;
 
 use clap::{Parser, Subcommand};
 
+pub use arguments::as_of_today;
 pub use password::ask_password;
 pub use shell::Shell;
 pub use usage::report_usage;
@@ -56,9 +63,24 @@ pub enum ClientCommand {
     Log(log::LogArgs),
     /// Print the status of a server.
     Status(status::StatusArgs),
+    /// Print the metrics of a server, again and again.
+    Metric(metric::MetricArgs),
+    /// Prove that an audit log is whole.
+    Audit(audit::AuditArgs),
+    /// Print how this program is updated.
+    Update(update::UpdateArgs),
     /// The commands as they were called before 2022.
     #[command(hide = true)]
     Tool(identity::ToolArgs),
+    /// What servers with a state of their own needed.
+    #[command(hide = true)]
+    Init(obsolete::Anything),
+    /// Servers within a server, once.
+    #[command(hide = true)]
+    Enclave(obsolete::Anything),
+    /// Values other than keys, once.
+    #[command(hide = true)]
+    Secret(obsolete::Anything),
 }
 
 /// Success.
@@ -77,7 +99,13 @@ pub async fn run(command: ClientCommand, shell: &mut Shell<'_>) -> u8 {
         ClientCommand::Identity(args) => identity::run(args, shell).await,
         ClientCommand::Log(args) => log::run(args, shell).await,
         ClientCommand::Status(args) => status::run(args, shell).await,
+        ClientCommand::Metric(args) => metric::run(args, shell).await,
+        ClientCommand::Audit(args) => audit::run(args, shell),
+        ClientCommand::Update(_) => update::run(shell),
         ClientCommand::Tool(args) => identity::run_tool(args, shell).await,
+        ClientCommand::Init(_) => Err(obsolete::Verb::Init.refuse(shell)),
+        ClientCommand::Enclave(_) => Err(obsolete::Verb::Enclave.refuse(shell)),
+        ClientCommand::Secret(_) => Err(obsolete::Verb::Secret.refuse(shell)),
     };
     match result {
         Ok(()) => EXIT_OK,

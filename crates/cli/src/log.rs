@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand, ValueEnum};
 use strongroom_kes_api::body::AuditEvent;
 use strongroom_kes_client::Log;
 
@@ -13,7 +13,35 @@ use crate::shell::Shell;
 
 /// Arguments of `kes log`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct LogArgs {
+    #[command(flatten)]
+    wanted: Wanted,
+    #[command(subcommand)]
+    command: Option<LogCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// `kes log` as it was called before 2022.
+    #[command(hide = true)]
+    Trace {
+        /// Which log.
+        #[arg(long, value_name = "audit|error", default_value = "audit")]
+        r#type: LogType,
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogType {
+    Audit,
+    Error,
+}
+
+#[derive(Debug, Args)]
+struct Wanted {
     /// Show requests; this is the default.
     #[arg(long, conflicts_with = "error")]
     audit: bool,
@@ -38,8 +66,16 @@ const IDENTITY_CHARS_MAX: usize = 20;
 const PATH_CHARS_MAX: usize = 30;
 
 pub(crate) async fn run(args: LogArgs, shell: &mut Shell<'_>) -> anyhow::Result<()> {
+    let (args, log) = match args.command {
+        Some(LogCommand::Trace { r#type, wanted }) => (wanted, r#type),
+        None if args.wanted.error => (args.wanted, LogType::Error),
+        None => (args.wanted, LogType::Audit),
+    };
     let client = args.connect.client(args.server.server.as_deref(), shell)?;
-    let log = if args.error { Log::Error } else { Log::Audit };
+    let log = match log {
+        LogType::Audit => Log::Audit,
+        LogType::Error => Log::Error,
+    };
     let mut stream = client.log(log).await?;
     if log == Log::Audit && !args.json {
         let title = row("Time", "Status", "Identity", "IP", "API", "Latency");

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use strongroom_kes_api::body::{PolicyDocument, ToJson as _};
 use strongroom_kes_client::{KesClient, ListPattern, PolicyName};
 
+use crate::obsolete::{Anything, Verb};
 use crate::output::{Colour, date_and_time, label, print_names};
 use crate::session::{Connect, Server};
 use crate::shell::Shell;
@@ -41,6 +42,15 @@ enum PolicyCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Policies were written through the API until 2023.
+    #[command(hide = true, alias = "add")]
+    Create(Anything),
+    /// Policies were assigned through the API until 2023.
+    #[command(hide = true)]
+    Assign(Anything),
+    /// Policies were deleted through the API until 2023.
+    #[command(hide = true, alias = "delete")]
+    Rm(Anything),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +104,9 @@ pub(crate) async fn run(args: PolicyArgs, shell: &mut Shell<'_>) -> anyhow::Resu
             }
             Ok(shell.print(&text)?)
         }
+        PolicyCommand::Create(_) => Err(Verb::PolicyCreate.refuse(shell)),
+        PolicyCommand::Assign(_) => Err(Verb::PolicyAssign.refuse(shell)),
+        PolicyCommand::Rm(_) => Err(Verb::PolicyRemove.refuse(shell)),
         PolicyCommand::Show { name, common } => {
             let name = policy_name(name, "policy show", shell)?;
             let policy = common.client(shell)?.read_policy(&name).await?;

@@ -28,6 +28,11 @@ const CERT_FILE: [&str; 4] = [
     "MINIO_KES_CLIENT_CERT",
     "KES_CLIENT_TLS_CERT_FILE",
 ];
+/// What a MinIO server on the same machine has. They count only when there is nothing else: a MinIO server's certificate
+/// is no conflict with a person's API key.
+const MINIO_KEY_FILE: &str = "MINIO_KMS_KES_KEY_FILE";
+const MINIO_CERT_FILE: &str = "MINIO_KMS_KES_CERT_FILE";
+const KEY_PASSWORD: [&str; 1] = ["MINIO_KMS_KES_KEY_PASSWORD"];
 const CA_PATH: [&str; 3] = ["MINIO_KES_CA_CERT", "KES_CA_CERT", "MINIO_KMS_KES_CAPATH"];
 
 /// How to reach the server.
@@ -108,7 +113,13 @@ impl Connect {
             (Some(_), _, _) => {
                 bail!("API key and private key file cannot be used at the same time")
             }
-            (None, None, None) => bail!("no API key specified. Consider setting {}", API_KEY[0]),
+            (None, None, None) => {
+                let minio = |name| (shell.env)(name).filter(|file| !file.is_empty());
+                match (minio(MINIO_KEY_FILE), minio(MINIO_CERT_FILE)) {
+                    (Some(key), Some(cert)) => from_files(key.as_ref(), cert.as_ref(), shell),
+                    _ => bail!("no API key specified. Consider setting {}", API_KEY[0]),
+                }
+            }
             (None, Some(_), None) => bail!(
                 "no certificate file specified. Consider setting {}",
                 CERT_FILE[0]
@@ -153,7 +164,10 @@ pub(crate) fn private_key(
 ) -> anyhow::Result<PrivateKeyDer<'static>> {
     let key = match certificate::private_key(pem, None) {
         Err(CertificateError::Pem(PemError::PasswordMissing)) => {
-            let password = (shell.ask_password)("Enter password for private key: ")?;
+            let password = match shell.first_set(&KEY_PASSWORD) {
+                Some(password) => Zeroizing::new(password),
+                None => (shell.ask_password)("Enter password for private key: ")?,
+            };
             certificate::private_key(pem, Some(&password))
         }
         other => other,

@@ -107,7 +107,7 @@ fn details(status: &StatusResponse, latency: Duration) -> String {
 }
 
 /// `6.5MB`: decimal units, one digit behind the point.
-fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [(&str, u64); 4] = [
         ("TB", 1_000_000_000_000),
         ("GB", 1_000_000_000),

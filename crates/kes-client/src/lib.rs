@@ -36,6 +36,7 @@ mod endpoint;
 mod error;
 mod listing;
 mod log_stream;
+mod metrics;
 mod transport;
 mod trust;
 
@@ -45,6 +46,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ConnectionError, Error};
 pub use log_stream::{Log, LogStream};
+pub use metrics::{Metrics, MetricsError};
 pub use strongroom_kes_api::name::IdentityName;
 pub use strongroom_kes_api::{
     ApiKey, Identity, KesError, KeyName, ListPattern, PolicyName, Secret, body,

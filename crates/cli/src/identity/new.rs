@@ -35,7 +35,8 @@ pub(super) struct NewArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     dns: Vec<String>,
     /// How long the certificate is valid [default: 720h].
-    #[arg(short = 't', long, visible_alias = "time", value_name = "DURATION", value_parser = duration::parse)]
+    // As `-t`, `--time` before 2022.
+    #[arg(long, short_alias = 't', alias = "time", value_name = "DURATION", value_parser = duration::parse)]
     expiry: Option<Duration>,
     /// Encrypt the private key file with a password.
     #[arg(long)]

@@ -5,8 +5,12 @@
     reason = "what cannot be unwrapped here has failed the test"
 )]
 
+mod ages;
+mod audit;
 mod fake_kes;
 mod identity;
+mod metric;
+mod obsolete;
 mod our_server;
 mod recorded;
 mod session;
@@ -20,8 +24,9 @@ mod server;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use clap::CommandFactory as _;
 use clap::Parser as _;
-use strongroom_cli::{KesCli, Shell, report_usage, run};
+use strongroom_cli::{KesCli, Shell, as_of_today, report_usage, run};
 
 /// What a command did.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +72,10 @@ impl Surroundings {
             stdout_is_terminal: self.is_terminal,
             now: SystemTime::now(),
         };
-        let code = match KesCli::try_parse_from(std::iter::once(&"kes").chain(args)) {
+        let mut command = KesCli::command();
+        command.build();
+        let args = as_of_today(&command, args.iter().map(Into::into).collect());
+        let code = match KesCli::try_parse_from(std::iter::once("kes".into()).chain(args)) {
             Ok(cli) => run(cli.command, &mut shell).await,
             Err(error) => report_usage(&error, &mut shell),
         };

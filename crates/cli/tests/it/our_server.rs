@@ -43,8 +43,8 @@ impl LogSink for NoLog {
     fn error(&self, _: &ErrorRecord) {}
 }
 
-struct OurServer {
-    address: String,
+pub(crate) struct OurServer {
+    pub(crate) address: String,
     keys: tempfile::TempDir,
     _shutdown: Shutdown,
 }
@@ -52,8 +52,13 @@ struct OurServer {
 impl OurServer {
     /// With the recorded configuration and keys, those aside that the recorded commands made last.
     async fn start() -> Self {
+        Self::with_keys_of("newest").await
+    }
+
+    /// With the newest configuration, and the keys that were recorded in another age.
+    pub(crate) async fn with_keys_of(age: &str) -> Self {
         let keys = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(fixture("newest/keystore")).unwrap() {
+        for entry in std::fs::read_dir(fixture(&format!("{age}/keystore"))).unwrap() {
             let entry = entry.unwrap();
             if entry.file_name() != "cli-imp" {
                 std::fs::copy(entry.path(), keys.path().join(entry.file_name())).unwrap();
@@ -79,6 +84,10 @@ impl OurServer {
             },
         };
         let server = KesServer::start(config, store, surroundings).await.unwrap();
+        let declared = "app-declared";
+        if !std::path::Path::new(&fixture(&format!("{age}/keystore/{declared}"))).exists() {
+            std::fs::remove_file(keys.path().join(declared)).unwrap();
+        }
         let (shutdown, signal) = strongroom_transport::shutdown();
         tokio::spawn(async move { server.run(listener, signal).await });
         Self {
@@ -89,7 +98,7 @@ impl OurServer {
     }
 
     /// The environment of one of the recorded callers.
-    fn surroundings(&self, caller: &str) -> Surroundings {
+    pub(crate) fn surroundings(&self, caller: &str) -> Surroundings {
         Surroundings::default()
             .with("MINIO_KES_SERVER", &self.address)
             .with("KES_CLIENT_KEY", &fixture(&format!("tls/{caller}.key")))

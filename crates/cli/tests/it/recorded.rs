@@ -21,7 +21,14 @@ pub(crate) fn recording(number: u32) -> Outcome {
     let (head, rest) = text.split_once("--- stdout\n").unwrap();
     let (stdout, stderr) = rest.split_once("\n--- stderr\n").unwrap();
     Outcome {
-        code: head.split_once("exit: ").unwrap().1.trim().parse().unwrap(),
+        // `stopped after 3 s` is no exit code.
+        code: head
+            .split_once("exit: ")
+            .unwrap()
+            .1
+            .trim()
+            .parse()
+            .unwrap_or_default(),
         stdout: stdout.to_owned(),
         stderr: stderr.strip_suffix('\n').unwrap().to_owned(),
     }
