@@ -43,7 +43,9 @@ impl Answer {
             // ("no handler for route"), one of the other version a warning, and a page of a proxy is no JSON at all: none
             // of these means that a key is absent.
             404 if is_vaults && said == Said::default() => Ok(self),
-            404 if let Ok(Told { data, warnings }) = serde_json::from_slice(&self.body) => {
+            404 if !is_vaults
+                && let Ok(Told { data, warnings }) = serde_json::from_slice(&self.body) =>
+            {
                 match (data, warnings) {
                     (Some(IgnoredAny), _) => Ok(self),
                     (None, Some(warnings)) => {

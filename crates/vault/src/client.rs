@@ -52,6 +52,7 @@ pub struct Client {
     base: Url,
     endpoint: String,
     ca: Option<String>,
+    has_certificate: bool,
 }
 
 impl fmt::Debug for Client {
@@ -177,6 +178,7 @@ impl Client {
             base,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             ca: tls.ca.as_ref().map(|path| path.display().to_string()),
+            has_certificate: tls.cert.is_some(),
         })
     }
 
@@ -301,17 +303,35 @@ impl Client {
                 )
             }
             None => format!(
-                "the connection to Vault at {endpoint} failed: {}",
-                causes(error)
+                "the connection to Vault at {endpoint} failed: {}{}",
+                causes(error),
+                self.about_certificate()
             ),
         };
         VaultError::Unreachable(text)
     }
 
+    /// With TLS 1.3 a server refuses a client after the handshake (RFC 8446 §4.4.2.4), by an alert that can be lost when
+    /// the connection ends with it.
+    fn about_certificate(&self) -> &'static str {
+        match (self.base.scheme(), self.has_certificate) {
+            ("https", false) => {
+                " (a server that demands a client certificate does that: set tls.cert and tls.key)"
+            }
+            ("https", true) => {
+                " (a server that does not accept the client certificate does that: check tls.cert)"
+            }
+            _ => "",
+        }
+    }
+
     fn about_tls(&self, error: &rustls::Error) -> String {
         let endpoint = &self.endpoint;
         match error {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => match &self.ca {
+            // A bad signature: an authority has the right name, as one that was made anew has, and another key.
+            rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            ) => match &self.ca {
                 Some(ca) => format!(
                     "the certificate of Vault at {endpoint} is signed by none of the authorities in {ca} (tls.ca): put the authority there that signed it"
                 ),

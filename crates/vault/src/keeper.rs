@@ -208,6 +208,10 @@ impl<A: Authority> Inner<A> {
         }
         tracing::info!("the Vault token is no longer accepted: logging in again");
         let live = self.log_in(&mut gate, true).await?;
+        if !gate.can_prove {
+            // Known from now on, so that the next death is told from a denial at once.
+            gate.can_prove = self.authority.is_alive(&live.token).await == Ok(true);
+        }
         self.current.send_replace(Some(Arc::clone(&live)));
         Ok(Some(live))
     }

@@ -64,7 +64,7 @@ async fn trouble_with_certificates_is_named() {
     let findings = examined(anonymous).await;
     let why = last_is_bad(&findings);
     assert!(
-        why.contains("does not accept our client certificate"),
+        why.contains("client certificate") && why.contains("tls.cert"),
         "{why}"
     );
 

@@ -191,7 +191,22 @@ async fn a_token_that_died_is_replaced_once_for_all() {
     .await;
     assert!(tokens.iter().all(|generation| *generation == 2));
     assert_eq!(world.logins.load(SeqCst), 2);
-    assert_eq!(world.lookups.load(SeqCst), 1);
+    assert_eq!(
+        world.lookups.load(SeqCst),
+        2,
+        "of the dead and of the new one"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_die_one_after_the_other_are_replaced_each_time() {
+    let (keeper, world) = keeper(3600);
+    for dead in 1..=5 {
+        let live = keeper.token().await.unwrap();
+        world.dead.store(dead, SeqCst);
+        let next = keeper.replaced(live, Instant::now()).await.unwrap();
+        assert_eq!(next.unwrap().generation, dead + 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
