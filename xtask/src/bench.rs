@@ -31,6 +31,44 @@ pub fn s3(args: &[&str]) -> Result<()> {
     )
 }
 
+/// Where `--write` puts the table of the key server.
+const KES_TABLE: &str = "docs/operating/benchmark-kes.md";
+
+/// The key server, OpenBao and a bare server under the same load.
+pub fn kes(args: &[&str]) -> Result<()> {
+    let tools = tools::install()?;
+    for package in ["strongroom", "strongroom-kes-bench"] {
+        run::cargo(&[
+            "build",
+            "--release",
+            "--ignore-rust-version",
+            "--locked",
+            "-p",
+            package,
+        ])?;
+    }
+    let exe = std::env::current_exe()?;
+    let target = exe
+        .parent()
+        .and_then(|debug| debug.parent())
+        .context("the target folder")?;
+    let release = target.join("release");
+    let mut command = std::process::Command::new(release.join("strongroom-kes-bench"));
+    command
+        .arg("run")
+        .arg("--strongroom")
+        .arg(release.join("strongroom"))
+        .arg("--bao")
+        .arg(tools.bin().join("bao"));
+    for arg in args {
+        command.arg(arg);
+        if *arg == "--write" {
+            command.arg(run::root().join(KES_TABLE));
+        }
+    }
+    run::run(&mut command)
+}
+
 /// Every fuzz target for so many seconds. libFuzzer's instrumentation is a nightly flag; the stable compiler takes
 /// it when told so.
 pub fn fuzz(seconds: &str) -> Result<()> {

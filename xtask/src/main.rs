@@ -20,6 +20,8 @@ cargo xtask TASK
   fuzz [SECONDS]     every fuzz target for so long (needs cargo-fuzz); default 60
   bench dare         sealing and opening against raw AES-256-GCM
   bench s3           plain and sealed PUT and GET, and the memory of a 4 GiB object
+  bench kes          the key server, next to OpenBao and a server that does nothing
+                     (--write: into docs/operating; --soak MINUTES: watch its memory for so long)
   tools              install the pinned test tools into .test-tools
 ";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             run::cargo(&["bench", "--ignore-rust-version", "-p", "strongroom-dare"])
         }
         ["bench", "s3", rest @ ..] => bench::s3(rest),
+        ["bench", "kes", rest @ ..] => bench::kes(rest),
         ["tools"] => tools::install().map(|_| ()),
         _ => {
             eprint!("{HELP}");
