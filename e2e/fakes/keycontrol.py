@@ -86,8 +86,6 @@ class KeyControl(Fake):
         return 200, {}
 
     def list(self, body):
-        if body.get("next_token") == "":
-            return self.error(400, "Invalid next_token")
         if not self.objects:
             return 404, None
         start = ""
@@ -95,9 +93,10 @@ class KeyControl(Fake):
             start = json.loads(base64.b64decode(body["next_token"]))["next_ctx"]
         names = sorted(name for name in self.objects if name > start)
         limit = min(body["max_items"], self.settings["page"])
-        answer = {"secrets": [{"secret_id": name, "name": name} for name in names[:limit]]}
+        # What the array is called is told by no public document.
+        answer = {"items": [{"secret_id": name, "name": name} for name in names[:limit]]}
         if self.settings.get("foreign"):
-            answer["secrets"] += [{"secret_id": "1", "name": ""}, {"secret_id": "2", "name": "folder/x"}]
+            answer["items"] += [{"secret_id": "1", "name": ""}, {"secret_id": "2", "name": "folder/x"}]
         if len(names) > limit:
             context = {"box_id": BOX, "next_ctx": start if self.settings.get("stuck") else names[limit - 1]}
             answer["next_token"] = base64.b64encode(json.dumps(context).encode()).decode()

@@ -1,7 +1,8 @@
 //! Thales CipherTrust Manager, formerly Gemalto KeySecure: keys are secrets of the kind `seed`.
 //!
-//! Its tokens: <https://thalesdocs.com/ctp/cm/latest/admin/cm_admin/authentication/tokens/index.html>. Its REST interface:
-//! <https://thalesdocs.com/ctp/cm/latest/admin/cm_admin/rest-api/index.html>, and the playground of each appliance.
+//! Its tokens: <https://thalesdocs.com/ctp/cm/latest/admin/cm_admin/authentication/tokens/index.html>. Its REST
+//! interface: <https://thalesdocs.com/ctp/cm/latest/admin/cm_admin/rest-api/index.html>, and the playground of each
+//! appliance.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -260,8 +261,9 @@ impl Vendor for CipherTrust {
             .map_err(missing)
     }
 
-    /// Pages are cut by position, so an entry that is deleted meanwhile moves all behind it. Each page therefore starts with the
-    /// last entry of the one before; where that is another now, the listing starts over and keeps what it has.
+    /// Pages are cut by position, so an entry that is deleted meanwhile moves all behind it. Each page therefore
+    /// starts with the last entry of the one before; where that is another now, the listing starts over and keeps
+    /// what it has.
     async fn names(&self) -> Result<Vec<KeyName>, Failure> {
         let mut found = BTreeSet::new();
         for _ in 0..PASSES_MAX {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// Vendors' texts are cut here: a proxy in between answers with whole pages.
 const MESSAGE_CHARS_MAX: usize = 200;
 
-/// One call, or a series of attempts, that came to nothing. Cheap to clone: callers that wait for one login share its end.
+/// One call, or a series of attempts, that came to nothing. Cheap to clone: callers that wait for one login share
+/// its end.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     /// The request never left: no address, no route, no handshake.

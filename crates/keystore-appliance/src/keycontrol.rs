@@ -80,7 +80,7 @@ struct CheckedOut {
 struct ListRequest<'r> {
     box_id: &'r str,
     max_items: usize,
-    /// Left out at first: an empty one is refused.
+    /// As the page before gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<&'r str>,
 }
@@ -360,8 +360,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let one =
-            page(r#"{"box_id":"b","next_token":"t","secrets":[{"name":"a","id":"1"},{"id":"2"}]}"#);
+            page(r#"{"box_id":"b","next_token":"t","items":[{"name":"a","id":"1"},{"id":"2"}]}"#);
         assert_eq!(names_of(&one), ["a"]);
-        assert!(names_of(&page(r#"{"secrets":null}"#)).is_empty());
+        assert!(names_of(&page(r#"{"items":null}"#)).is_empty());
     }
 }

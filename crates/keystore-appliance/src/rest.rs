@@ -16,15 +16,15 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Refusal};
 use crate::trust;
 
-/// A whole operation, with logins and repetitions: the key server's own limit of 15 s for a request is never the one that
-/// ends it, so that the client learns what happened.
+/// A whole operation, with logins and repetitions: the key server's own limit of 15 s for a request is never the one
+/// that ends it, so that the client learns what happened.
 const CALL_MAX: Duration = Duration::from_secs(10);
 /// One request and its answer: two fit into an operation.
 const ATTEMPT_MAX: Duration = Duration::from_secs(4);
 /// A connection with its handshake, across a continent.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Between two attempts: at least so long, and up to so much more at random, so that servers that failed together do not come
-/// back together.
+/// Between two attempts: at least so long, and up to so much more at random, so that servers that failed together do
+/// not come back together.
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_SPREAD: Duration = Duration::from_millis(800);
 /// Below the 75 s after which nginx, which stands in front of all three, closes an idle connection.

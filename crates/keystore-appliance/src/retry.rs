@@ -1,7 +1,7 @@
 //! What may be sent again, and what must be looked at first.
 //!
-//! A read may be repeated at will. A create or delete whose answer was lost may have been carried out: repeating it blindly
-//! would turn our own success into "exists already" or "does not exist".
+//! A read may be repeated at will. A create or delete whose answer was lost may have been carried out: repeating it
+//! blindly would turn our own success into "exists already" or "does not exist".
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ pub(crate) async fn repeated<T, F: Future<Output = Result<T, Failure>>>(
     }
 }
 
-/// Stores a value. After an answer that never came, the appliance is asked what it holds: our value there is our success.
+/// Stores a value. After an answer that never came, the appliance is asked what it holds: our value there is our
+/// success.
 pub(crate) async fn create<V: Vendor>(
     vendor: &V,
     name: &KeyName,

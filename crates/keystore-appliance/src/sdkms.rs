@@ -1,7 +1,8 @@
 //! Fortanix SDKMS, today Data Security Manager: keys are security objects of the kind `OPAQUE`.
 //!
 //! Each request carries the application's API key, so there is no session to keep. The calls:
-//! <https://support.fortanix.com/apidocs>, opaque objects: <https://support.fortanix.com/docs/using-opaque-and-secret-objects>.
+//! <https://support.fortanix.com/apidocs>, opaque objects:
+//! <https://support.fortanix.com/docs/using-opaque-and-secret-objects>.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -250,8 +251,8 @@ impl Vendor for Sdkms {
         }
     }
 
-    /// Each page starts behind the last name of the one before. Where that brings nothing new, the service does not page as
-    /// documented, and going on would never end.
+    /// Each page starts behind the last name of the one before. Where that brings nothing new, the service does not
+    /// page as documented, and going on would never end.
     async fn names(&self) -> Result<Vec<KeyName>, Failure> {
         let mut found = BTreeSet::new();
         let mut seen: HashSet<String> = HashSet::new();

@@ -1,7 +1,8 @@
 //! A token: got when first needed, kept alive, replaced when the appliance no longer knows it.
 //!
-//! However many callers need a token at once, one login is under way, and all get its end, good or bad. A task renews the
-//! token at half its life. It cannot die of failures: after each it logs in again, later and later, until the store is gone.
+//! However many callers need a token at once, one login is under way, and all get its end, good or bad. A task
+//! renews the token at half its life. It cannot die of failures: after each it logs in again, later and later, until
+//! the store is gone.
 
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
@@ -25,8 +26,8 @@ const RENEWAL_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MIN: Duration = Duration::from_secs(5);
 /// Waits double up to this: an appliance that is back is found within a minute.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// A refusal of our credentials is believed for so long. Without that every call would be a failed login, and an appliance that
-/// counts those locks the account.
+/// A refusal of our credentials is believed for so long. Without that every call would be a failed login, and an
+/// appliance that counts those locks the account.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(5);
 
 /// A token, wiped on drop, never shown.
