@@ -116,11 +116,13 @@ impl Policy {
     }
 
     fn is_granted_by(&self, pattern: &Pattern, path: &str) -> bool {
-        if self.is_of_older_format {
+        // The bare list route is no glob: it is taken for what it says in a file of either format.
+        let is_matched = if self.is_of_older_format {
             pattern.matches(path) && pattern.matches_as_glob(path)
         } else {
-            pattern.matches(path) || grants_bare_list(pattern, path)
-        }
+            pattern.matches(path)
+        };
+        is_matched || grants_bare_list(pattern, path)
     }
 
     /// Patterns that hardly do what their writer meant, for a warning at load.
