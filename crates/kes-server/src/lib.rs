@@ -49,4 +49,5 @@ pub use config::{Config, ConfigError, Warning};
 pub use disk_cache::DiskCacheError;
 pub use log::{AuditRecord, ErrorRecord, Level, LogSink, RequestInfo};
 pub use server::{KesServer, StartError};
+pub use stored_key::check_stored_key;
 pub use surroundings::{Build, Clock, Entropy, Machine, MachineSample, NoEntropy, Surroundings};

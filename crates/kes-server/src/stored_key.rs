@@ -40,6 +40,14 @@ pub(crate) enum UnreadableKey {
     WrongLength,
 }
 
+/// Is this text, as it lies in a key store, a key of any age? Nothing of it is shown.
+///
+/// # Errors
+/// What it is instead.
+pub fn check_stored_key(value: &StoredValue) -> Result<(), impl std::error::Error + use<>> {
+    Key::from_stored(value).map(drop)
+}
+
 /// Field numbers and types of the message; for ever.
 mod field {
     pub(super) const SECRET: u32 = 1;

@@ -295,6 +295,11 @@ impl KeyStore for AzureStore {
         )
     }
 
+    fn refuses(&self, name: &KeyName) -> Option<String> {
+        (!fits(name))
+            .then(|| "names in Azure Key Vault have letters, digits and '-' only".to_owned())
+    }
+
     async fn examine(&self) -> Vec<Finding> {
         examine::examine(self).await
     }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use strongroom_cli::ClientCommand;
 
+use crate::kes::{DoctorArgs, MigrateArgs};
+
 /// Objects encrypted at rest, under keys that you hold.
 #[derive(Debug, Parser)]
 #[command(name = "strongroom", version, arg_required_else_help = true)]
@@ -95,6 +97,9 @@ pub(crate) struct Kes {
     /// Print version information.
     #[arg(short = 'v', long, exclusive = true)]
     pub(crate) version: bool,
+    /// Let bash or zsh complete commands, from their next start on.
+    #[arg(long, exclusive = true)]
+    pub(crate) auto_completion: bool,
     #[command(subcommand)]
     pub(crate) command: Option<KesCommand>,
 }
@@ -105,6 +110,20 @@ pub(crate) enum KesCommand {
     Server(KesServerArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Copy keys from one key store to another.
+    Migrate(MigrateArgs),
+    /// Look at a configuration, and explain what is wrong with it.
+    Doctor(DoctorArgs),
+    /// Print a script that completes commands in a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of all commands, or of one.
+    Man {
+        /// The command, as in `key create`.
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

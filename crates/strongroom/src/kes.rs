@@ -1,7 +1,10 @@
 //! `strongroom kes`, and the whole program where it is called `kes`: the key server and the commands that talk to one.
 
+mod doctor;
 mod keystores;
 mod logging;
+mod manual;
+mod migrate;
 mod server;
 mod surroundings;
 
@@ -11,11 +14,13 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use strongroom_cli::{Build, EXIT_ERROR, EXIT_OK, EXIT_USAGE, Shell};
+use strongroom_cli::{Build, EXIT_ERROR, EXIT_OK, EXIT_USAGE, Shell, completion};
 
 use crate::cli::{Kes, KesCommand};
 
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::keystores::open_keystore;
+pub(crate) use self::migrate::MigrateArgs;
 pub(crate) use self::surroundings::surroundings;
 
 const COPYRIGHT: &str = "2026 the Strongroom authors";
@@ -36,6 +41,12 @@ pub(crate) fn main(program: &str, args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(program: &str, args: Vec<OsString>, shell: &mut Shell<'_>) -> u8 {
+    if let Some(line) = (shell.env)(completion::LINE) {
+        return exit_code(manual::candidates(&line, shell), shell);
+    }
+    let mut command = Kes::command();
+    command.build();
+    let args = strongroom_cli::as_of_today(&command, args);
     let args = std::iter::once(OsString::from(program)).chain(args);
     let parsed = Kes::command()
         .bin_name(program)
@@ -56,6 +67,10 @@ fn run(program: &str, args: Vec<OsString>, shell: &mut Shell<'_>) -> u8 {
             Err(_) => EXIT_ERROR,
         };
     }
+    if kes.auto_completion {
+        let installed = completion::install(&manual::called_as(program), shell);
+        return exit_code(installed, shell);
+    }
     let runtime = match crate::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -65,6 +80,20 @@ fn run(program: &str, args: Vec<OsString>, shell: &mut Shell<'_>) -> u8 {
     };
     match kes.command {
         None => EXIT_USAGE,
+        Some(KesCommand::Migrate(args)) => {
+            let done = runtime.block_on(migrate::run(args, shell));
+            exit_code(done, shell)
+        }
+        Some(KesCommand::Doctor(args)) => match runtime.block_on(doctor::run(args, shell)) {
+            Ok(true) => EXIT_OK,
+            Ok(false) => EXIT_ERROR,
+            Err(error) => exit_code(Err(error), shell),
+        },
+        Some(KesCommand::Completion { shell: wanted }) => {
+            clap_complete::generate(wanted, &mut Kes::command(), "kes", &mut shell.stdout);
+            EXIT_OK
+        }
+        Some(KesCommand::Man { command }) => exit_code(manual::page(&command, shell), shell),
         Some(KesCommand::Client(command)) => runtime.block_on(strongroom_cli::run(command, shell)),
         Some(KesCommand::Server(args)) => match runtime.block_on(server::run(args)) {
             Ok(()) => EXIT_OK,
@@ -74,4 +103,16 @@ fn run(program: &str, args: Vec<OsString>, shell: &mut Shell<'_>) -> u8 {
             }
         },
     }
+}
+
+/// Success, or one sentence on stderr.
+fn exit_code(done: anyhow::Result<()>, shell: &mut Shell<'_>) -> u8 {
+    let Err(error) = done else { return EXIT_OK };
+    // Whoever reads through a pipe and went away has what he wanted.
+    let is_broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(is_broken_pipe) {
+        return EXIT_OK;
+    }
+    let _ = writeln!(shell.stderr, "Error: {error:#}");
+    EXIT_ERROR
 }
