@@ -32,6 +32,17 @@ pub(crate) struct Call<'a> {
     pub(crate) url: &'a str,
 }
 
+/// Layers of the SDK that say nothing.
+const NOISE: [&str; 5] = [
+    "dispatch failure",
+    "io error",
+    "service error",
+    "unhandled error",
+    "client error (Connect)",
+];
+/// Said by each place of the default chain that has no credentials, before why.
+const NOT_ENABLED: &str = "the credential provider was not enabled: ";
+
 /// The texts of an error and all below it, without the error itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -43,7 +54,7 @@ impl Cause {
         let mut next = Some(error);
         while let Some(error) = next {
             let words = error.to_string();
-            if !text.contains(&words) {
+            if !NOISE.contains(&words.as_str()) && !text.contains(&words) {
                 if !text.is_empty() {
                     text.push_str(": ");
                 }
@@ -51,6 +62,8 @@ impl Cause {
             }
             next = error.source();
         }
+        // Lists become a sentence.
+        let text = text.replace("\n  ", "; ").replace(NOT_ENABLED, "");
         Self(one_line(&text))
     }
 }
@@ -68,8 +81,12 @@ pub(crate) enum Failure {
     Denied { code: String, said: String },
     /// Not known to AWS.
     Stranger { code: String, said: String },
-    /// There are no credentials to be had.
-    NoCredentials { is_none_found: bool, cause: Cause },
+    /// There are no credentials anywhere.
+    NoCredentials { cause: Cause },
+    /// There should be credentials, and there are none to be had.
+    BadCredentials { cause: Cause },
+    /// Whoever gives credentials gives no answer.
+    SilentCredentials { cause: Cause },
     /// AWS cannot use the KMS key.
     Kms { code: String, said: String },
     /// Too many requests, or too many secrets.
@@ -91,14 +108,11 @@ impl Failure {
     }
 
     pub(crate) fn of_credentials(error: &CredentialsError) -> Self {
+        let cause = Cause::of(error);
         match error {
-            CredentialsError::ProviderTimedOut(_) => Self::Silent {
-                cause: Cause::of(error),
-            },
-            _ => Self::NoCredentials {
-                is_none_found: matches!(error, CredentialsError::CredentialsNotLoaded(_)),
-                cause: Cause::of(error),
-            },
+            CredentialsError::CredentialsNotLoaded(_) => Self::NoCredentials { cause },
+            CredentialsError::ProviderTimedOut(_) => Self::SilentCredentials { cause },
+            _ => Self::BadCredentials { cause },
         }
     }
 
@@ -208,16 +222,16 @@ impl Failure {
                 "AWS does not accept the credentials ({code}: {said}); {}",
                 advice_to_strangers(&code)
             )),
-            Self::NoCredentials {
-                is_none_found: true,
-                cause,
-            } => StoreError::failed(
+            Self::NoCredentials { cause } => StoreError::failed(
                 "no AWS credentials were found: neither in the configuration (credentials) nor in the environment, a \
                  profile file, a web identity token, a container or the role of an instance",
                 cause,
             ),
-            Self::NoCredentials { cause, .. } => {
+            Self::BadCredentials { cause } => {
                 StoreError::failed("AWS credentials could not be loaded", cause)
+            }
+            Self::SilentCredentials { cause } => {
+                StoreError::unreachable("AWS credentials could not be loaded", cause)
             }
             Self::Kms { code, said } => StoreError::other(format!(
                 "AWS cannot use the KMS key {} for {subject} ({code}: {said}); check that it is enabled and that \
@@ -233,8 +247,8 @@ impl Failure {
             ),
             Self::Strange { status, cause } => StoreError::failed(
                 format!(
-                    "what answers {subject} at {url} with HTTP {status} is not AWS Secrets Manager; check the endpoint, and \
-                     proxies on the way"
+                    "what answers {subject} at {url} with HTTP {status} is not AWS Secrets Manager; check the endpoint, the \
+                     credentials, and proxies on the way"
                 ),
                 cause,
             ),
