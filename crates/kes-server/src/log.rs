@@ -4,17 +4,30 @@
 //! a context or a key.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use strongroom_kes_api::Identity;
 use strongroom_kes_api::body::{AuditEvent, AuditRequest, AuditResponse, ErrorEvent, ToJson as _};
 
+use crate::config::LogConfig;
+
 /// Takes records. Must not block: a slow reader never holds up a request.
 pub trait LogSink: Send + Sync {
-    /// Takes an audit record that the configuration asks for.
+    /// Goes by a configuration from now on; called at the start and at every reload, which is also when files that were moved
+    /// away are opened anew.
+    ///
+    /// # Errors
+    /// The file for audit records cannot be used: the configuration is not taken.
+    fn configure(&self, config: &LogConfig) -> io::Result<()> {
+        let _ = config;
+        Ok(())
+    }
+    /// Takes an audit record: for the process log when its level says so, and for the file when there is one.
     fn audit(&self, record: &AuditRecord);
     /// Takes an error record that the configuration asks for.
     fn error(&self, record: &ErrorRecord);
@@ -149,6 +162,43 @@ impl AuditRecord {
 }
 
 impl ErrorRecord {
+    /// A line of JSON for the process log, newline included: the members apart, where the stream has one text.
+    #[must_use]
+    pub fn json_record(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Record<'r> {
+            time: String,
+            level: String,
+            message: &'r str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request: Option<Request<'r>>,
+        }
+        #[derive(Serialize)]
+        struct Request<'r> {
+            method: &'r str,
+            path: &'r str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ip: Option<IpAddr>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            identity: Option<String>,
+        }
+        let record = Record {
+            time: self.time.to_string(),
+            level: self.level.to_string(),
+            message: &self.message,
+            request: self.request.as_ref().map(|request| Request {
+                method: &request.method,
+                path: &request.path,
+                ip: request.ip,
+                identity: request.identity.map(|identity| identity.to_string()),
+            }),
+        };
+        // Texts and numbers alone: nothing that could fail.
+        let mut line = serde_json::to_vec(&record).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
     /// The line of `/v1/log/error`, newline included.
     #[must_use]
     pub fn json_line(&self) -> Vec<u8> {
@@ -242,6 +292,29 @@ mod tests {
             record.text_line(),
             "time=1970-01-01T00:00:00.000Z level=ERROR msg=\"failed to read key 'x'\" req.method=GET req.path=\"/v1/a\\n level=INFO\" req.ip=1.2.3.4\n"
         );
+    }
+
+    #[test]
+    fn the_json_of_an_error_has_its_members_apart() {
+        let mut record = ErrorRecord {
+            time: Timestamp::UNIX_EPOCH,
+            level: Level::WARN,
+            message: "not \"ready\"".into(),
+            request: Some(RequestInfo {
+                method: "GET".into(),
+                path: "/v1/ready\n".into(),
+                ip: Some([1, 2, 3, 4].into()),
+                identity: None,
+            }),
+        };
+        let line = String::from_utf8(record.json_record()).unwrap();
+        assert_eq!(
+            line,
+            "{\"time\":\"1970-01-01T00:00:00Z\",\"level\":\"WARN\",\"message\":\"not \\\"ready\\\"\",\"request\":{\"method\":\"GET\",\"path\":\"/v1/ready\\n\",\"ip\":\"1.2.3.4\"}}\n"
+        );
+        record.request = None;
+        let line = String::from_utf8(record.json_record()).unwrap();
+        assert!(!line.contains("request"), "{line}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use strongroom_transport::{
 use tokio::net::TcpListener;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::bodies::Bodies;
 use crate::config::{CertificateSource, Config, TlsConfig};
 use crate::disk_cache::{DiskCache, DiskCacheError};
 use crate::log::Level;
@@ -53,6 +54,7 @@ pub struct KesServer(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) state: ArcSwap<State>,
     pub(crate) metrics: Metrics,
+    pub(crate) bodies: Bodies,
     pub(crate) error_stream: LineStream,
     pub(crate) audit_stream: LineStream,
     pub(crate) surroundings: Surroundings,
@@ -85,6 +87,11 @@ pub enum StartError {
     /// The folder of the disk cache cannot be used.
     #[error(transparent)]
     DiskCache(#[from] DiskCacheError),
+    /// `log.audit_file` cannot be used.
+    #[error(
+        "kesconf: invalid log config: audit file cannot be used; check its folder, and that no other server writes it"
+    )]
+    AuditFile(#[source] std::io::Error),
     /// There is no randomness to make keys from.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -102,6 +109,10 @@ impl KesServer {
     ) -> Result<Self, StartError> {
         let material = TlsMaterial::load(&config)?;
         let tls = Tls::new(&material.certificate, &material.client_auth)?;
+        surroundings
+            .log
+            .configure(&config.log)
+            .map_err(StartError::AuditFile)?;
         let loaded_at = surroundings.clock.now();
         let disk = open_disk_cache(&config, &surroundings).await?;
         let state = State::new(config, loaded_at, store, material.client_roots, disk, None);
@@ -112,6 +123,7 @@ impl KesServer {
         let server = Self(Arc::new(Inner {
             state,
             metrics,
+            bodies: Bodies::default(),
             error_stream: LineStream::default(),
             audit_stream: LineStream::default(),
             surroundings,
@@ -182,6 +194,11 @@ impl KesServer {
             Some(&previous),
         );
         let owed = create_listed_keys(&state, &inner.surroundings).await?;
+        inner
+            .surroundings
+            .log
+            .configure(&state.config.log)
+            .map_err(StartError::AuditFile)?;
         inner
             .tls
             .replace(&material.certificate, &material.client_auth)?;
