@@ -162,8 +162,8 @@ impl VaultStore {
     async fn check_engine(&self) -> Result<(), VaultError> {
         self.is_checked
             .get_or_try_init(|| self.kv.check(&self.session))
-            .await
-            .map(|()| ())
+            .await?;
+        Ok(())
     }
 
     async fn create_key(&self, name: &KeyName, value: &StoredValue) -> Result<(), Trouble> {

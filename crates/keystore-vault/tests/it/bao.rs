@@ -140,6 +140,22 @@ impl Bao {
         }
     }
 
+    /// Stops it, and waits until the last of its threads has: until then requests are answered.
+    pub(crate) async fn pause(&self) {
+        self.peer.pause().unwrap();
+        let tasks = format!("/proc/{}/task", self.peer.pid());
+        self.until("paused", async || {
+            let all = std::fs::read_dir(&tasks).unwrap();
+            // proc(5): the state comes after the name, which ends with the last bracket.
+            all.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
+                .all(|stat| {
+                    stat.rsplit_once(") ")
+                        .is_some_and(|(_, rest)| rest.starts_with('T'))
+                })
+        })
+        .await;
+    }
+
     /// A new engine with a name of its own.
     pub(crate) async fn mount(&self, namespace: &str, version: KvVersion) -> String {
         let name = format!("kv-{}", self.counter.fetch_add(1, SeqCst));

@@ -65,7 +65,7 @@ async fn a_half_dead_connection_is_noticed_and_left_behind() {
         let store = VaultStore::open(config).await.unwrap();
         store.status().await.unwrap();
         let _ = store.create(&name("k"), value("text")).await;
-        bao.peer.pause().unwrap();
+        bao.pause().await;
         let started = Instant::now();
         let outcome = store.get(&name("k")).await;
         let took = started.elapsed();

@@ -9,3 +9,4 @@ mod faults;
 mod layout;
 mod login;
 mod scripted;
+mod transit;
