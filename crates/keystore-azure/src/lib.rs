@@ -10,6 +10,7 @@
 //! - Names have no `_`, and are found without regard to case.
 //! - A secret can be disabled, or valid for a time only.
 
+mod endpoint;
 mod examine;
 mod login;
 mod refusal;
@@ -17,6 +18,7 @@ mod surroundings;
 mod tokens;
 mod vault;
 mod web;
+mod wire;
 
 use std::time::{Duration, SystemTime};
 
@@ -29,8 +31,9 @@ use tokio::time::Instant;
 
 pub use surroundings::Surroundings;
 
-use vault::{Attributes, Deleted, Look, Purge, Set, Vault, Version};
+use vault::{Deleted, Look, Purge, Set, Vault};
 use web::pause;
+use wire::{Attributes, Version};
 
 /// Longest that any call may take: below the 15 s after which the key server answers for itself.
 const CALL_MAX: Duration = Duration::from_secs(10);
@@ -68,7 +71,8 @@ impl AzureStore {
         tokio::time::timeout(CALL_MAX, work).await.unwrap_or_else(|_| {
             Err(StoreError::Unreachable {
                 reason: format!(
-                    "{} did not answer within {} s: check the network and https://azure.status.microsoft",
+                    "{}, or what gives tokens for it, did not answer within {} s: check the network and \
+                     https://azure.status.microsoft",
                     self.vault.called(),
                     CALL_MAX.as_secs()
                 ),

@@ -5,18 +5,19 @@
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
 use strongroom_kes_api::KeyName;
 use strongroom_keystore::config::{Azure, SecretText};
 use strongroom_keystore::{StoreError, StoredValue};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use crate::endpoint::{endpoint, resource_of};
 use crate::login::Source;
 use crate::refusal::Refusal;
 use crate::surroundings::Surroundings;
 use crate::tokens::Tokens;
 use crate::web::{Answer, Call, Web};
+use crate::wire::{BundleWire, PageWire, SetWire, Version};
 
 /// Known to every cloud of Azure, national and private ones too.
 const API_VERSION: &str = "7.4";
@@ -68,63 +69,6 @@ pub(crate) enum Purge {
     Denied(String),
 }
 
-/// One version of a secret, without its value.
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub(crate) id: String,
-    pub(crate) attributes: Attributes,
-}
-
-/// Times in seconds since 1970.
-#[derive(Debug, Default, Clone, Deserialize)]
-pub(crate) struct Attributes {
-    pub(crate) enabled: Option<bool>,
-    #[serde(default)]
-    pub(crate) created: i64,
-    pub(crate) nbf: Option<i64>,
-    pub(crate) exp: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct BundleWire {
-    id: String,
-    #[serde(default)]
-    attributes: Attributes,
-    #[serde(default, deserialize_with = "wiped")]
-    value: Option<Zeroizing<String>>,
-    #[serde(rename = "recoveryId")]
-    recovery_id: Option<String>,
-}
-
-fn wiped<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(|text| text.map(Zeroizing::new))
-}
-
-#[derive(Serialize)]
-struct SetWire<'v> {
-    value: &'v str,
-}
-
-#[derive(Deserialize)]
-struct PageWire {
-    #[serde(default)]
-    value: Vec<BundleWire>,
-    #[serde(rename = "nextLink")]
-    next_link: Option<String>,
-}
-
-impl BundleWire {
-    /// `https://vault/secrets/NAME/VERSION`: the name as it was created, and the version where there is one.
-    fn name_and_version(&self) -> Option<(String, String)> {
-        let url = Url::parse(&self.id).ok()?;
-        let mut parts = url
-            .path_segments()?
-            .skip_while(|part| !part.ends_with("secrets"));
-        let name = parts.nth(1)?.to_owned();
-        Some((name, parts.next().unwrap_or_default().to_owned()))
-    }
-}
-
 impl Vault {
     pub(crate) fn open(config: Azure, around: &Surroundings) -> Result<Self, StoreError> {
         let base = endpoint(&config.endpoint)?;
@@ -167,7 +111,7 @@ impl Vault {
     /// Any HTTP answer counts, a refusal too. Gives the answer's `Date`.
     pub(crate) async fn reach(&self) -> Result<Option<String>, StoreError> {
         let call = Call::get(self.base.clone());
-        let answer = self.web.exchange(&self.called(), &call).await?;
+        let answer = self.web.probe(&self.called(), &call).await?;
         Ok(answer.date)
     }
 
@@ -444,55 +388,3 @@ fn foreign(what: &str) -> StoreError {
          proxy in between"
     ))
 }
-
-fn endpoint(given: &str) -> Result<Url, StoreError> {
-    let given = given.trim();
-    let text = if given.contains("://") {
-        given.to_owned()
-    } else {
-        format!("https://{given}")
-    };
-    let url = Url::parse(&text).ok().filter(|url| {
-        let is_plain = url.username().is_empty() && url.password().is_none();
-        url.has_host() && is_plain && url.query().is_none() && url.fragment().is_none()
-    });
-    match url {
-        Some(url) if url.scheme() == "https" => Ok(url),
-        Some(url) if url.scheme() == "http" => Err(StoreError::other(format!(
-            "azure.keyvault.endpoint is '{given}' and must begin with https://: keys and tokens do not go over the \
-             network unencrypted"
-        ))),
-        _ => Err(StoreError::other(format!(
-            "azure.keyvault.endpoint is no address: '{given}' should look like https://my-vault.vault.azure.net"
-        ))),
-    }
-}
-
-/// `Bearer authorization="https://login…/TENANT", resource="https://vault.azure.net"`. The vault must lie under that
-/// host: otherwise any server could ask for a token that opens something else
-/// (<https://aka.ms/azsdk/blog/vault-uri>).
-fn resource_of(challenge: &str, vault: &Url) -> Result<String, StoreError> {
-    let named = |field: &str| {
-        let (_, rest) = challenge.split_once(&format!("{field}=\""))?;
-        Some(rest.split_once('"')?.0)
-    };
-    let resource = named("resource")
-        .or_else(|| named("scope"))
-        .unwrap_or_default();
-    let resource = resource.trim_end_matches("/.default").trim_end_matches('/');
-    let url = Url::parse(resource)
-        .ok()
-        .filter(|url| url.scheme() == "https");
-    let theirs = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let ours = vault.host_str().unwrap_or_default();
-    if !theirs.is_empty() && (ours == theirs || ours.ends_with(&format!(".{theirs}"))) {
-        return Ok(resource.to_owned());
-    }
-    Err(StoreError::other(format!(
-        "the server at {vault} asks for a token for '{resource}', which it does not belong to: it gets none; check \
-         azure.keyvault.endpoint"
-    )))
-}
-
-#[cfg(test)]
-mod tests;

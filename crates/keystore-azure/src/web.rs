@@ -8,13 +8,18 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER, WWW_AUTHENTIC
 use reqwest::{Certificate, Client, ClientBuilder, Method, Url, redirect};
 use strongroom_keystore::StoreError;
 use strongroom_keystore::config::SecretText;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// One attempt: two of them, and the pauses, fit into a call.
 const ATTEMPT_MAX: Duration = Duration::from_secs(4);
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Attempts of a request that can be repeated.
 const ATTEMPTS_MAX: usize = 3;
+/// Where there is no metadata service, its address leads nowhere: that should be told before the call ends.
+const ATTEMPTS_DIRECT_MAX: usize = 2;
+/// Nothing is sent again that failed later than this: with the pause and one more attempt, a call's 10 s are used up.
+const REPEATS_UNTIL: Duration = Duration::from_secs(5);
 /// Between attempts: this and a random part, so that many servers do not come back together.
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_RANDOM_MILLIS: u64 = 800;
@@ -105,6 +110,12 @@ impl Web {
 
     /// Sends, and sends again where that is safe and may help. `whom` is asked: `Azure Key Vault at https://…`.
     pub(crate) async fn exchange(&self, whom: &str, call: &Call) -> Result<Answer, StoreError> {
+        let started = Instant::now();
+        let attempts_max = if call.is_direct {
+            ATTEMPTS_DIRECT_MAX
+        } else {
+            ATTEMPTS_MAX
+        };
         let mut attempt = 1;
         loop {
             let outcome = self.once(call).await;
@@ -115,29 +126,21 @@ impl Web {
                 }
                 Err(_) => None,
             };
-            match (wait, outcome) {
-                (Some(wait), _) if attempt < ATTEMPTS_MAX => {
+            match wait {
+                Some(wait) if attempt < attempts_max && started.elapsed() < REPEATS_UNTIL => {
                     attempt += 1;
                     tokio::time::sleep(wait).await;
                     pause().await;
                 }
-                (_, Ok(answer)) => return Ok(answer),
-                (_, Err(Failure::Network(error))) => {
-                    return Err(StoreError::unreachable(
-                        format!(
-                            "{whom} does not answer: check the address and the network, and tls.ca where a private \
-                             authority is used"
-                        ),
-                        error.without_url(),
-                    ));
-                }
-                (_, Err(Failure::TooLong)) => {
-                    return Err(StoreError::other(format!(
-                        "{whom} sent more than {BODY_BYTES_MAX} bytes, which is no answer of Azure's"
-                    )));
-                }
+                _ => return outcome.map_err(|failure| failure.of(whom)),
             }
         }
+    }
+
+    /// Sends once and takes any answer.
+    pub(crate) async fn probe(&self, whom: &str, call: &Call) -> Result<Answer, StoreError> {
+        let outcome = self.once(call).await;
+        outcome.map_err(|failure| failure.of(whom))
     }
 
     async fn once(&self, call: &Call) -> Result<Answer, Failure> {
@@ -195,6 +198,23 @@ impl Answer {
 enum Failure {
     Network(reqwest::Error),
     TooLong,
+}
+
+impl Failure {
+    fn of(self, whom: &str) -> StoreError {
+        match self {
+            Self::Network(error) => StoreError::unreachable(
+                format!(
+                    "{whom} does not answer: check the address and the network, and tls.ca where a private authority is \
+                     used"
+                ),
+                error.without_url(),
+            ),
+            Self::TooLong => StoreError::other(format!(
+                "{whom} sent more than {BODY_BYTES_MAX} bytes, which is no answer of Azure's"
+            )),
+        }
+    }
 }
 
 /// The certificates of a PEM file, or of all files of a directory.
