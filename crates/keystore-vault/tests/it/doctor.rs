@@ -189,7 +189,8 @@ async fn settings_that_cannot_work_are_refused_when_the_store_is_opened() {
     );
     assert!(!format!("{store:?}").contains("hunter2"));
     assert!(store.caveat().is_none());
-    let changes: [(&str, fn(&mut config::Vault)); 6] = [
+    type Change = fn(&mut config::Vault);
+    let changes: [(&str, Change); 6] = [
         ("no URL", |c| c.endpoint = "vault".to_owned()),
         ("vault.engine is empty", |c| c.engine = "/".to_owned()),
         ("'..'", |c| c.prefix = Some("a/../b".to_owned())),
