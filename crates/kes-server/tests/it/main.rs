@@ -3,9 +3,11 @@
 
 mod api;
 mod differences;
+mod disk;
 mod harness;
 mod identity;
 mod replay;
 mod replay_older;
 mod resilience;
+mod sdk;
 mod takeover;
