@@ -24,9 +24,8 @@ pub fn candidates(command: &Command, line: &str, point: Option<usize>) -> Vec<St
     let mut command = command.clone();
     command.build();
     let before = point.and_then(|at| line.get(..at)).unwrap_or(line);
-    let (done, word) = match before.rsplit_once(char::is_whitespace) {
-        Some((done, word)) => (done, word),
-        None => return Vec::new(),
+    let Some((done, word)) = before.rsplit_once(char::is_whitespace) else {
+        return Vec::new();
     };
     let mut place = Place::new(&command);
     for word in done.split_whitespace().skip(1) {

@@ -131,10 +131,9 @@ async fn read(store: &Arc<dyn KeyStore>, name: &KeyName) -> Result<(), Unread> {
 /// Are the keys keys? Stops at the first failure of the store itself.
 async fn stored(store: &Arc<dyn KeyStore>, report: &mut Report) {
     const STEP: &str = "stored keys";
-    let page = match store.list("", None, KEYS_READ_MAX).await {
-        Ok(page) => page,
-        // The examination has told it.
-        Err(_) => return,
+    // The examination has told of a list that fails.
+    let Ok(page) = store.list("", None, KEYS_READ_MAX).await else {
+        return;
     };
     let mut broken = Vec::new();
     for name in &page.names {
