@@ -85,17 +85,23 @@ pub fn fuzz(seconds: &str) -> Result<()> {
         })
         .collect();
     targets.sort();
+    // See there: it lets cargo-fuzz build with our toolchain.
+    let old_path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(fuzz.join("cargo")).chain(std::env::split_paths(&old_path));
+    let path = std::env::join_paths(folders).context("PATH")?;
     for target in targets {
         run::step(&format!("fuzz {target} for {seconds} s"), || {
             run::run(
                 run::cargo_command(&[
                     "fuzz",
                     "run",
+                    "--features=store",
                     &target,
                     "--",
                     &format!("-max_total_time={seconds}"),
                 ])
                 .current_dir(&fuzz)
+                .env("PATH", &path)
                 .env("RUSTC_BOOTSTRAP", "1"),
             )
         })?;
