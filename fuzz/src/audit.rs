@@ -20,9 +20,13 @@ pub fn mutate(data: &[u8]) {
     let time = "2026-11-21T04:39:38Z".parse().expect("a time");
     let (mut chain, mut file) = Chain::open([9; 16], time, None, 0);
     for record in records.split(|b| *b == b'\n').take(8) {
-        // Records are ours: objects in one line.
-        let text = String::from_utf8_lossy(record).into_owned();
-        let record = serde_json::json!({ "time": "2026-11-21T04:39:38Z", "text": text });
+        // Records are ours; paths are what clients choose in them, and the server cuts them.
+        let text: String = String::from_utf8_lossy(record).chars().take(512).collect();
+        let record = serde_json::json!({
+            "time": "2026-11-21T04:39:38Z",
+            "request": { "ip": "127.0.0.1", "path": text, "identity": "" },
+            "response": { "code": 200, "time": 1 },
+        });
         file.extend(chain.link(record.to_string().as_bytes()));
     }
     file.extend(chain.link_dropped(time, 3));
