@@ -112,6 +112,15 @@ impl Answer {
         self.parse::<Wrapped<T>>().map(|wrapped| wrapped.data)
     }
 
+    /// Where success is all that counts: Vault says nothing then, or something in JSON. A page of whoever stands in
+    /// between is no proof that anything was done.
+    pub(crate) fn done(&self) -> Result<(), VaultError> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        self.parse::<IgnoredAny>().map(|_| ())
+    }
+
     /// What lies under `data`, where there must be something.
     pub(crate) fn found<T: DeserializeOwned>(&self) -> Result<T, VaultError> {
         if self.is_missing() {

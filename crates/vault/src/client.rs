@@ -380,10 +380,15 @@ fn base_url(endpoint: &str) -> Result<Url, VaultError> {
     Ok(base)
 }
 
-/// A standby may send a client to the active node. The token goes along, so never from TLS to clear text.
+/// A standby may send a client to the active node. The token goes along, so never from TLS to clear text. Only statuses
+/// that keep the method (RFC 9110 §15.4.8, §15.4.9): after the others a delete would go out as a read, and look done.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let before = attempt.previous().last().map(Url::scheme);
-    if attempt.previous().len() > REDIRECTS_MAX || before != Some(attempt.url().scheme()) {
+    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
+    if !keeps_method
+        || attempt.previous().len() > REDIRECTS_MAX
+        || before != Some(attempt.url().scheme())
+    {
         attempt.stop()
     } else {
         attempt.follow()

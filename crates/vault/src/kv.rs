@@ -90,6 +90,13 @@ struct Keys {
     keys: Vec<String>,
 }
 
+/// What version 2 tells of an entry that it wrote.
+#[derive(Deserialize)]
+struct Made {
+    #[serde(rename = "version")]
+    _version: u64,
+}
+
 struct OneField<'a> {
     name: &'a str,
     value: &'a str,
@@ -193,7 +200,13 @@ impl Kv {
             Ok(answer) if self.version == KvVersion::V2 && answer.status == 204 => {
                 Err(self.wrong_engine())
             }
-            Ok(_) => Ok(Written::Created),
+            Ok(answer) => {
+                match self.version {
+                    KvVersion::V1 => answer.done()?,
+                    KvVersion::V2 => drop(answer.data::<Made>()?),
+                }
+                Ok(Written::Created)
+            }
             Err(VaultError::Refused {
                 status: 400, said, ..
             }) if said.contains(CAS_FAILED) => Ok(Written::Taken),
@@ -208,7 +221,11 @@ impl Kv {
     pub async fn remove(&self, session: &Session, path: &Path) -> Result<(), VaultError> {
         let at = self.metadata_path(path);
         let request = Request::new(Verb::Delete, &self.mount.namespace, &at);
-        session.call(request).await.map(|_| ())
+        let answer = session.call(request).await?;
+        if answer.is_missing() {
+            return Ok(());
+        }
+        answer.done()
     }
 
     /// The names of all entries right below a folder, in any order. Folders in it are not among them.

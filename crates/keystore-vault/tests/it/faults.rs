@@ -311,3 +311,41 @@ async fn a_standby_that_names_the_active_node_is_followed() {
         "text"
     );
 }
+
+/// Nothing is there, and whatever is written or deleted is answered with `reply`.
+fn empty_but(reply: fn() -> Reply) -> Scripted {
+    Scripted::start(move |line| match line.split(' ').next() {
+        Some("GET") => Reply::json(404, r#"{"errors":[]}"#),
+        _ => reply(),
+    })
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_no_proof_that_a_key_was_created_or_deleted() {
+    let vault = empty_but(|| Reply::json(200, "<html>maintenance</html>"));
+    let other = empty_but(|| Reply::json(200, r#"{"status":"ok"}"#));
+    for version in [KvVersion::V1, KvVersion::V2] {
+        let store = vault.store_of(version).await;
+        let why = refused(store.create(&name("k"), value("text")).await);
+        assert!(why.contains("'k'") && why.contains("no JSON"), "{why}");
+        let why = refused(store.delete(&name("k")).await);
+        assert!(why.contains("'k'") && why.contains("no JSON"), "{why}");
+    }
+    // Version 2 tells which version it made.
+    refused(other.store().await.create(&name("k"), value("text")).await);
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_turn_a_delete_into_a_read_that_looks_done() {
+    let vault = Scripted::start(|line| match line.split(' ').next() {
+        Some("GET") => Reply::json(200, FOUND),
+        _ => Reply::Raw(
+            b"HTTP/1.1 302 Found\r\nLocation: /v1/kv/metadata/k\r\nContent-Length: 0\r\n\r\n"
+                .to_vec(),
+        ),
+    });
+    let store = vault.store().await;
+    let why = refused(store.delete(&name("k")).await);
+    assert!(why.contains("302"), "{why}");
+    assert_eq!(vault.requests("GET /v1/kv"), 0);
+}

@@ -68,10 +68,14 @@ impl Scripted {
     }
 
     pub(crate) async fn store(&self) -> VaultStore {
+        self.store_of(KvVersion::V2).await
+    }
+
+    pub(crate) async fn store_of(&self, version: KvVersion) -> VaultStore {
         VaultStore::open(config::Vault {
             endpoint: self.url.clone(),
             engine: "kv".to_owned(),
-            version: KvVersion::V2,
+            version,
             namespace: None,
             prefix: None,
             transit: None,
