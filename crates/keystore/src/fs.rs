@@ -12,6 +12,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,8 @@ struct Directory {
     handle: OwnedFd,
     /// Tells this store's temporary files from those of every other process and machine on the directory.
     temporary_nonce: u64,
+    /// Device and inode: what tells this directory from another at the same path.
+    identity: (u64, u64),
     temporary_count: AtomicU64,
     /// The file system has hard links, as far as is known.
     has_links: AtomicBool,
@@ -59,6 +62,8 @@ impl FsStore {
         make_directory(&path).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let metadata = std::fs::File::from(handle.try_clone().map_err(failed)?).metadata();
+        let identity = metadata.map(|m| (m.dev(), m.ino())).map_err(failed)?;
         let temporary_nonce =
             getrandom::u64().map_err(|e| StoreError::other(format!("no randomness: {e}")))?;
         let temporary_count = AtomicU64::new(0);
@@ -66,6 +71,7 @@ impl FsStore {
             path,
             handle,
             temporary_nonce,
+            identity,
             temporary_count,
             has_links: AtomicBool::new(true),
         })))
@@ -160,6 +166,7 @@ impl Directory {
         if rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(StoreError::Exists);
         }
+        self.check()?;
         let outcome = if self.has_links.load(Ordering::Relaxed) {
             match self.create_by_link(name, value) {
                 Err(error) if is_without_links(&error) => {
@@ -220,7 +227,7 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match self.open_below(name, flags) {
             Ok(file) => std::fs::File::from(file),
-            Err(Errno::NOENT) => return Err(StoreError::NotFound),
+            Err(Errno::NOENT) => return Err(self.missing()),
             Err(Errno::LOOP | Errno::XDEV) => return Err(self.not_a_file(name)),
             Err(error) => return Err(self.failed("read", name, error)),
         };
@@ -271,7 +278,7 @@ impl Directory {
     fn delete(&self, name: &KeyName) -> Result<(), StoreError> {
         match rustix::fs::unlinkat(&self.handle, name.as_str(), AtFlags::empty()) {
             Ok(()) => self.sync().map_err(|e| self.failed("delete", name, e)),
-            Err(Errno::NOENT) => Err(StoreError::NotFound),
+            Err(Errno::NOENT) => Err(self.missing()),
             Err(error) => Err(self.failed("delete", name, error)),
         }
     }
@@ -284,6 +291,7 @@ impl Directory {
                 io::Error::from(error),
             )
         };
+        self.check()?;
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.handle).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -332,11 +340,26 @@ impl Directory {
         };
         // The handle outlives a removed directory, so the path itself is asked.
         let metadata = std::fs::metadata(&self.path).map_err(failed)?;
-        if metadata.is_dir() {
-            Ok(())
-        } else {
-            Err(failed(io::Error::from(io::ErrorKind::NotADirectory)))
+        if !metadata.is_dir() {
+            return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
         }
+        if (metadata.dev(), metadata.ino()) == self.identity {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StoreError::Unreachable {
+            reason: format!(
+                "key store directory '{path}' is another than the one that was opened, since it was replaced or something \
+                 was mounted there: restart the server"
+            ),
+            source: None,
+        })
+    }
+
+    /// No such key, as far as this is still the directory: one that was removed, or hidden by a mount, has no keys at
+    /// all, and whoever believes that makes new keys for old data.
+    fn missing(&self) -> StoreError {
+        self.check().err().unwrap_or(StoreError::NotFound)
     }
 
     fn sync(&self) -> io::Result<()> {

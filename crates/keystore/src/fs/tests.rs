@@ -214,3 +214,21 @@ async fn a_secret_that_kubernetes_mounted_is_read_and_follows_its_renewal() {
     }
     assert!(!root.join("..2024_01_02/gone").exists());
 }
+
+#[tokio::test]
+async fn a_directory_that_was_replaced_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let store = FsStore::open(&path).unwrap();
+    store.create(&name("k"), value("text")).await.unwrap();
+    std::fs::rename(&path, folder.path().join("old")).unwrap();
+    let gone =
+        |error: StoreError| assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
+    gone(store.get(&name("other")).await.unwrap_err());
+    std::fs::create_dir(&path).unwrap();
+    gone(store.status().await.unwrap_err());
+    gone(store.get(&name("other")).await.unwrap_err());
+    gone(store.delete(&name("other")).await.unwrap_err());
+    gone(store.create(&name("new"), value("text")).await.unwrap_err());
+    gone(store.list("", None, 10).await.unwrap_err());
+}
