@@ -22,7 +22,6 @@ use strongroom_transport::{
 use tokio::net::TcpListener;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::bodies::Bodies;
 use crate::config::{CertificateSource, Config, TlsConfig};
 use crate::disk_cache::{DiskCache, DiskCacheError};
 use crate::log::Level;
@@ -54,7 +53,6 @@ pub struct KesServer(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) state: ArcSwap<State>,
     pub(crate) metrics: Metrics,
-    pub(crate) bodies: Bodies,
     pub(crate) error_stream: LineStream,
     pub(crate) audit_stream: LineStream,
     pub(crate) surroundings: Surroundings,
@@ -123,7 +121,6 @@ impl KesServer {
         let server = Self(Arc::new(Inner {
             state,
             metrics,
-            bodies: Bodies::default(),
             error_stream: LineStream::default(),
             audit_stream: LineStream::default(),
             surroundings,

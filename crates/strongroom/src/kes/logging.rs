@@ -1,84 +1,221 @@
-//! The key server's records on their way to standard output and standard error.
+//! The key server's records on their way to standard output, standard error and the audit file.
+//!
+//! The terminal and the file have a thread each: a reader of standard output that has stopped reading keeps nothing out of the
+//! file, and neither holds up a request.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use strongroom_kes_server::{AuditRecord, ErrorRecord, LogSink};
+use jiff::Timestamp;
+use strongroom_kes_api::audit::Chain;
+use strongroom_kes_server::config::LogConfig;
+use strongroom_kes_server::{AuditRecord, ErrorRecord, Level, LogSink};
 
-/// Lines that wait for a slow reader; what comes on top is dropped and counted, so that no request waits.
+mod audit_file;
+
+use audit_file::{AuditFile, Message};
+
+/// Records that wait for a slow reader; what comes on top is dropped and counted, so that no request waits.
 const WAITING_MAX: usize = 16 * 1024;
 
+/// How records are written to standard output and standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    /// Key and value, as upstream does.
+    Text,
+    /// A line of JSON a record; audit records as in the stream, chained.
+    Json,
+}
+
 enum Line {
-    Audit(String),
-    Error(String),
-    Dropped(u64),
+    Audit(AuditRecord, LogFormat),
+    Error(ErrorRecord, LogFormat),
 }
 
 /// Writes records as upstream does: audit to standard output, errors to standard error.
 pub(super) struct Streams {
-    sender: SyncSender<Line>,
-    dropped: std::sync::atomic::AtomicU64,
+    terminal: SyncSender<Line>,
+    file: SyncSender<Message>,
+    lost: Arc<Lost>,
+    /// Asked for on the command line, whatever the configuration says.
+    is_json_wanted: bool,
+    is_json: AtomicBool,
+    prints_audit: AtomicBool,
+    has_file: AtomicBool,
 }
 
-/// Waits for the lines that were taken before the last [`Streams`] was dropped.
-pub(super) struct Flush(JoinHandle<()>);
+/// Records that found their queue full.
+#[derive(Debug, Default)]
+struct Lost {
+    audit: AtomicU64,
+    errors: AtomicU64,
+    file: Arc<AtomicU64>,
+}
+
+/// Waits for the records that were taken before the last [`Streams`] was dropped.
+pub(super) struct Flush(Vec<JoinHandle<()>>);
 
 impl Flush {
     pub(super) fn wait(self) {
-        let _ = self.0.join();
+        for thread in self.0 {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Streams {
-    pub(super) fn start() -> std::io::Result<(Self, Flush)> {
-        let (sender, receiver) = sync_channel(WAITING_MAX);
-        let writer = std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || write(&receiver))?;
-        Ok((
-            Self {
-                sender,
-                dropped: 0.into(),
-            },
-            Flush(writer),
-        ))
-    }
-
-    fn send(&self, line: Line) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let dropped = self.dropped.load(Relaxed);
-        if dropped > 0 && self.sender.try_send(Line::Dropped(dropped)).is_ok() {
-            self.dropped.fetch_sub(dropped, Relaxed);
-        }
-        if self.sender.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-fn write(lines: &Receiver<Line>) {
-    for line in lines {
-        // Whoever reads the log may be gone: serving goes on.
-        let _ = match line {
-            Line::Audit(text) => std::io::stdout().write_all(text.as_bytes()),
-            Line::Error(text) => std::io::stderr().write_all(text.as_bytes()),
-            Line::Dropped(count) => {
-                writeln!(
-                    std::io::stderr(),
-                    "{count} log records were dropped: their reader is too slow"
-                )
-            }
+    pub(super) fn start(is_json_wanted: bool) -> io::Result<(Self, Flush)> {
+        let lost = Arc::new(Lost::default());
+        let (terminal, lines) = sync_channel(WAITING_MAX);
+        let (file, messages) = sync_channel(WAITING_MAX);
+        let writer = {
+            let lost = Arc::clone(&lost);
+            let write = move || Terminal::default().write(&lines, &lost);
+            std::thread::Builder::new()
+                .name("log".to_owned())
+                .spawn(write)?
         };
+        let keeper = {
+            let lost = Arc::clone(&lost.file);
+            let keep = move || AuditFile::new(lost).keep(&messages);
+            std::thread::Builder::new()
+                .name("audit".to_owned())
+                .spawn(keep)?
+        };
+        let streams = Self {
+            terminal,
+            file,
+            lost,
+            is_json_wanted,
+            is_json: is_json_wanted.into(),
+            prints_audit: true.into(),
+            has_file: false.into(),
+        };
+        Ok((streams, Flush(vec![writer, keeper])))
+    }
+
+    fn format(&self) -> LogFormat {
+        if self.is_json.load(Relaxed) {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        }
     }
 }
 
 impl LogSink for Streams {
+    fn configure(&self, config: &LogConfig) -> io::Result<()> {
+        let (reply, answer) = sync_channel(1);
+        let message = Message::Use(config.audit_file.clone(), reply);
+        let gone = || io::Error::other("the thread that writes audit records has ended");
+        self.file.send(message).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())??;
+        self.has_file.store(config.audit_file.is_some(), Relaxed);
+        self.is_json
+            .store(self.is_json_wanted || config.json, Relaxed);
+        self.prints_audit
+            .store(Level::INFO >= config.audit, Relaxed);
+        Ok(())
+    }
+
     fn audit(&self, record: &AuditRecord) {
-        self.send(Line::Audit(record.text_line()));
+        if self.has_file.load(Relaxed)
+            && self.file.try_send(Message::Record(record.clone())).is_err()
+        {
+            self.lost.file.fetch_add(1, Relaxed);
+        }
+        if self.prints_audit.load(Relaxed)
+            && self
+                .terminal
+                .try_send(Line::Audit(record.clone(), self.format()))
+                .is_err()
+        {
+            self.lost.audit.fetch_add(1, Relaxed);
+        }
     }
 
     fn error(&self, record: &ErrorRecord) {
-        self.send(Line::Error(record.text_line()));
+        let line = Line::Error(record.clone(), self.format());
+        if self.terminal.try_send(line).is_err() {
+            self.lost.errors.fetch_add(1, Relaxed);
+        }
     }
 }
+
+/// The writing end of standard output and standard error.
+#[derive(Default)]
+struct Terminal {
+    /// Of the audit records in JSON, from the first of them on.
+    chain: Option<Chain>,
+}
+
+impl Terminal {
+    fn write(mut self, lines: &Receiver<Line>, lost: &Lost) {
+        for line in lines {
+            let errors = lost.errors.swap(0, Relaxed);
+            if errors > 0 {
+                say_lost(errors);
+            }
+            // Whoever reads the log may be gone: serving goes on.
+            let _ = match line {
+                Line::Audit(record, format) => {
+                    let text = self.audit(&record, format, lost.audit.swap(0, Relaxed));
+                    io::stdout().write_all(&text)
+                }
+                Line::Error(record, LogFormat::Text) => {
+                    io::stderr().write_all(record.text_line().as_bytes())
+                }
+                Line::Error(record, LogFormat::Json) => {
+                    io::stderr().write_all(&record.json_record())
+                }
+            };
+        }
+    }
+
+    fn audit(&mut self, record: &AuditRecord, format: LogFormat, lost: u64) -> Vec<u8> {
+        let now = Timestamp::now();
+        match format {
+            LogFormat::Text => {
+                if lost > 0 {
+                    say_lost(lost);
+                }
+                record.text_line().into_bytes()
+            }
+            LogFormat::Json => {
+                let mut text = Vec::new();
+                let chain = self.chain.get_or_insert_with(|| {
+                    let (chain, first) = Chain::open(chain_id(), now, None, 0);
+                    text = first;
+                    chain
+                });
+                if lost > 0 {
+                    text.extend(chain.link_dropped(now, lost));
+                }
+                text.extend(chain.link(&record.json_line()));
+                text
+            }
+        }
+    }
+}
+
+fn say_lost(count: u64) {
+    let _ = writeln!(
+        io::stderr(),
+        "{count} log records were dropped: their reader is too slow"
+    );
+}
+
+/// Tells one opening of a chain from another; not a secret, so that the time will do where there is no randomness.
+fn chain_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    if crate::random::fill(&mut id).is_err() {
+        id = Timestamp::now().as_nanosecond().to_be_bytes();
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests;

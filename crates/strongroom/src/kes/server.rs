@@ -50,7 +50,7 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
     let store = open_keystore(&config.keystore)
         .await
         .map_err(|error| in_words(&error))?;
-    let (streams, flush) = Streams::start()?;
+    let (streams, flush) = Streams::start(false)?;
     store.connect().await.map_err(|error| in_words(&error))?;
     if let Some(caveat) = store.caveat() {
         complain(&format!("WARNING: {}: {caveat}", store.describe()));
