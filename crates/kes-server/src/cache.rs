@@ -126,6 +126,11 @@ impl<V, E> Cache<V, E> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The value of a name, if it is remembered.
+    pub(crate) fn remembered(&self, name: &KeyName, now: Duration) -> Option<Arc<V>> {
+        self.state().remembered(name, now, &self.config)
+    }
+
     /// The value of a name: remembered, or fetched.
     pub(crate) async fn get<F>(
         &self,

@@ -2,6 +2,7 @@
 //! who is not authorised gets 403 whatever the name, a wrong method 405 whoever asks.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -322,11 +323,12 @@ async fn handle_in_time(
         .and_then(|s| s.timeout)
         .unwrap_or(route.timeout);
     let server = call.server;
-    let handling = handlers::handle(route.handler, call);
+    // Pinned here: it is large, and would be moved into the time-out.
+    let mut handling = pin!(handlers::handle(route.handler, call));
     let outcome = if limit.is_zero() {
-        Ok(handling.await)
+        Ok(handling.as_mut().await)
     } else {
-        tokio::time::timeout(limit, handling).await
+        tokio::time::timeout(limit, handling.as_mut()).await
     };
     match outcome {
         // The limit is for the whole answer, and a stream is one without an end of its own.

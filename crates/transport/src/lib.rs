@@ -18,6 +18,7 @@ pub mod listen;
 pub mod peer;
 pub mod pem;
 mod places;
+mod socket;
 pub mod tls;
 pub mod workers;
 

@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Activity, Expiry, CountedService, WatchedIo};
+use crate::connection::{Activity, CountedService, Expiry, WatchedIo};
 use crate::drain::ShutdownSignal;
 use crate::peer::Peer;
 use crate::places::{Place, Places};
+use crate::socket::Socket;
 use crate::tls::Tls;
 use crate::workers::Workers;
 
@@ -288,7 +289,7 @@ async fn one_connection<M, S, B>(
     }
 }
 
-type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+type TlsStream = tokio_rustls::server::TlsStream<Socket>;
 
 /// `None` when the client speaks plain HTTP, and was told so.
 async fn handshake(mut stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStream>> {
@@ -300,7 +301,7 @@ async fn handshake(mut stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStr
         return Ok(None);
     }
     TlsAcceptor::from(tls.current())
-        .accept(stream)
+        .accept(Socket(stream))
         .await
         .map(Some)
 }

@@ -225,6 +225,14 @@ fn seal_random(call: &Call<'_>) -> Option<[u8; RANDOM_BYTES]> {
 }
 
 async fn read(call: &Call<'_>, name: &KeyName) -> Result<Arc<Key>, KesError> {
+    if let Some(key) = call.state.cache.remembered(name, call.elapsed()) {
+        return Ok(key);
+    }
+    // Apart, so that requests for remembered keys do not carry its space around.
+    Box::pin(fetch(call, name)).await
+}
+
+async fn fetch(call: &Call<'_>, name: &KeyName) -> Result<Arc<Key>, KesError> {
     let outcome = call.state.key(name, || call.elapsed()).await;
     call.server.log_disk_reports(call.state);
     match outcome {
