@@ -21,6 +21,7 @@
 
 mod authenticate;
 mod banner;
+mod bodies;
 mod cache;
 pub mod config;
 mod disk_cache;

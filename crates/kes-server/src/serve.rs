@@ -17,6 +17,7 @@ use strongroom_kes_api::{KesError, path};
 use zeroize::Zeroizing;
 
 use crate::authenticate::{Caller, Permit, authenticate};
+use crate::bodies::Room;
 use crate::handlers;
 use crate::log::{AuditRecord, ErrorRecord, Level, RequestInfo};
 use crate::reply::{self, Answer, Reply};
@@ -41,19 +42,20 @@ pub(crate) struct Call<'c> {
 
 /// A request body.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
+pub(crate) struct RequestBody<'b> {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// The client said that it sends none. A body of unknown length that turns out empty was lost on the way.
     pub(crate) is_declared_empty: bool,
+    _room: Room<'b>,
 }
 
-impl Call<'_> {
+impl<'c> Call<'c> {
     pub(crate) fn elapsed(&self) -> Duration {
         self.server.surroundings.clock.elapsed()
     }
 
     /// Reads the body, up to the limit of the route.
-    pub(crate) async fn body(&mut self) -> Result<RequestBody, KesError> {
+    pub(crate) async fn body(&mut self) -> Result<RequestBody<'c>, KesError> {
         let Some(body) = self.body.take() else {
             return Err(KesError::INVALID_BODY);
         };
@@ -61,18 +63,22 @@ impl Call<'_> {
         if body.size_hint().lower() > self.body_max as u64 {
             return Err(KesError::INVALID_BODY);
         }
-        let capacity = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+        let announced = body.size_hint().lower();
+        let mut room = self.server.bodies.room(announced).await;
+        let capacity = usize::try_from(announced).unwrap_or(0);
         let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
         let mut body = Limited::new(body, self.body_max);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| KesError::INVALID_BODY)?;
             if let Some(data) = frame.data_ref() {
+                room.grow(bytes.len() + data.len()).await;
                 append(&mut bytes, data);
             }
         }
         Ok(RequestBody {
             bytes,
             is_declared_empty,
+            _room: room,
         })
     }
 

@@ -15,6 +15,7 @@ use strongroom_envelope::{HmacKey, MasterCipher, MasterKey};
 use strongroom_kes_api::KeyName;
 use strongroom_keystore::{KeyStore, StoreError, StoredValue};
 use strongroom_transport::certificate::{self, CertificateError};
+use strongroom_transport::listen::CONNECTIONS_MAX;
 use strongroom_transport::tls::{ClientRoots, TlsError};
 use strongroom_transport::{
     ClientAuth, Identity as Certificate, Limits, Peer, ShutdownSignal, Tls, Workers, serve_on,
@@ -22,6 +23,7 @@ use strongroom_transport::{
 use tokio::net::TcpListener;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::bodies::Bodies;
 use crate::config::{CertificateSource, Config, TlsConfig};
 use crate::disk_cache::{DiskCache, DiskCacheError};
 use crate::log::Level;
@@ -53,6 +55,7 @@ pub struct KesServer(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) state: ArcSwap<State>,
     pub(crate) metrics: Metrics,
+    pub(crate) bodies: Bodies,
     pub(crate) error_stream: LineStream,
     pub(crate) audit_stream: LineStream,
     pub(crate) surroundings: Surroundings,
@@ -121,6 +124,7 @@ impl KesServer {
         let server = Self(Arc::new(Inner {
             state,
             metrics,
+            bodies: Bodies::default(),
             error_stream: LineStream::default(),
             audit_stream: LineStream::default(),
             surroundings,
@@ -135,6 +139,16 @@ impl KesServer {
 
     /// Serves until `shutdown`, with the limits of a key server.
     pub async fn run(&self, listener: TcpListener, shutdown: ShutdownSignal) {
+        self.run_with(listener, CONNECTIONS_MAX, shutdown).await;
+    }
+
+    /// [`KesServer::run`] with so many connections at once; more wait.
+    pub async fn run_with(
+        &self,
+        listener: TcpListener,
+        connections_max: usize,
+        shutdown: ShutdownSignal,
+    ) {
         let mut ending = shutdown.clone();
         let make_service = {
             let inner = Arc::clone(&self.0);
@@ -150,7 +164,7 @@ impl KesServer {
             workers.as_ref(),
             listener,
             tls,
-            limits(),
+            limits(connections_max),
             make_service,
             shutdown,
         );
@@ -301,8 +315,9 @@ impl KesServer {
     }
 }
 
-fn limits() -> Limits {
+fn limits(connections_max: usize) -> Limits {
     Limits {
+        connections_max,
         connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
         drain_grace: DRAIN_GRACE,
         ..Limits::default()
