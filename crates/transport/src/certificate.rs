@@ -65,7 +65,7 @@ pub enum CertificateError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: Box<CertificateError>,
+        source: Box<Self>,
     },
     /// A file for certificate authorities holds something else.
     #[error("'{}' holds something that is no certificate", path.display())]
