@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 import clients
+from kes_stores import Services
 from strongroom import KeyServer, ObjectServer
 
 
@@ -21,6 +22,14 @@ def object_server(tmp_path_factory, key_server):
     server = ObjectServer(tmp_path_factory.mktemp("s3"), kms=key_server.server_env()).start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory):
+    """Everything that can hold the keys of a key server."""
+    services = Services(tmp_path_factory.mktemp("services"))
+    yield services
+    services.stop()
 
 
 @pytest.fixture
