@@ -152,9 +152,12 @@ pub(crate) struct KesServerArgs {
     /// The server's certificate, where the configuration names none.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) cert: Option<PathBuf>,
-    /// Accepted for old command lines.
-    #[arg(long, value_name = "on|off", hide = true)]
-    pub(crate) auth: Option<String>,
+    /// Verify client certificates, where the configuration does not say.
+    #[arg(long, value_name = "on|off", value_parser = on_or_off, hide = true)]
+    pub(crate) auth: Option<bool>,
+    /// Log in JSON; as `log.json` in the configuration.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Accepted for old command lines.
     #[arg(long, hide = true)]
     pub(crate) mlock: bool,
@@ -168,6 +171,14 @@ pub(crate) fn completions(shell: clap_complete::Shell, out: &mut dyn std::io::Wr
 /// Prints the manual page.
 pub(crate) fn man(out: &mut dyn std::io::Write) -> std::io::Result<()> {
     clap_mangen::Man::new(Strongroom::command()).render(out)
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off is expected".to_owned()),
+    }
 }
 
 /// `HOST:PORT`, or `:PORT` for all interfaces.

@@ -6,7 +6,10 @@ mod logging;
 mod manual;
 mod migrate;
 mod server;
+mod settings;
+mod supervisor;
 mod surroundings;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;

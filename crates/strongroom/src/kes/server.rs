@@ -2,21 +2,25 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use strongroom_kes_api::{AdminIdentity, ApiKey};
 use strongroom_kes_server::{BannerFacts, Config, KesServer, banner};
+use strongroom_keystore::{KeyStore, StoreError};
 use strongroom_transport::issue::{self, Subject};
+use strongroom_transport::listen::CONNECTIONS_MAX;
 use strongroom_transport::shutdown;
+use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
 use super::logging::Streams;
-use super::{COPYRIGHT, open_keystore, surroundings};
+use super::watch::{Change, Files, LOOK_EVERY, Look, Watch};
+use super::{COPYRIGHT, open_keystore, settings, supervisor, surroundings};
 use crate::cli::KesServerArgs;
 use crate::signals::{self, Signal, Signals};
 use crate::{harden, logs, random};
@@ -26,34 +30,47 @@ const DOCS: &str = "https://github.com/strongroom/strongroom/tree/main/docs";
 const DEV_CERTIFICATE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Certificates are read again this often, as upstream does.
 const RELOAD_EVERY: Duration = Duration::from_secs(15 * 60);
+/// Descriptors that connections must leave, at least: some for each thread, the store, files that are read again.
+const DESCRIPTORS_KEPT: usize = 64;
 const UP: &str = "Server is up and running...";
 
 /// Runs a key server until it is asked to end.
 pub(super) async fn run(args: KesServerArgs) -> Result<()> {
-    logs::start(
-        logs::Format::Human,
-        std::env::var("STRONGROOM_LOG").ok().as_deref(),
-    )?;
-    harden::no_core_dumps();
-    warn_of_old_flags(&args);
-    let (mut config, api_key) = if args.dev {
-        development(&args)?
+    let (mut config, notes, api_key) = if args.dev {
+        let (config, api_key) = development(&args)?;
+        (config, Vec::new(), api_key)
     } else {
-        (read(&args)?, None)
+        let (config, notes) = settings::read(&args)?;
+        (config, notes, None)
     };
     if let Some(address) = args.addr {
         config.address = address;
     }
+    let voice = Voice {
+        quiet: args.quiet,
+        json: args.json || config.log.json,
+    };
+    let format = match voice.json {
+        true => logs::Format::Json,
+        false => logs::Format::Human,
+    };
+    logs::start(format, std::env::var("STRONGROOM_LOG").ok().as_deref())?;
+    for note in notes {
+        voice.complain(&note);
+    }
+    harden::no_core_dumps();
+    let connections_max = connections_max();
 
+    let files = match &args.config {
+        Some(path) => Some(Watched::new(path, &config).await),
+        None => None,
+    };
     let listener = crate::server::bind(config.address).await?;
     let listening = listener.local_addr()?;
-    let store = open_keystore(&config.keystore)
-        .await
-        .map_err(|error| in_words(&error))?;
-    let (streams, flush) = Streams::start(false)?;
-    store.connect().await.map_err(|error| in_words(&error))?;
+    let (streams, flush) = Streams::start(args.json)?;
+    let store = connected(&config, voice).await?;
     if let Some(caveat) = store.caveat() {
-        complain(&format!("WARNING: {}: {caveat}", store.describe()));
+        voice.complain(&format!("WARNING: {}: {caveat}", store.describe()));
     }
     let server = KesServer::start(config, store, surroundings(Arc::new(streams)))
         .await
@@ -63,97 +80,223 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
         listening,
         api_key: api_key.as_ref().map(|key| key.as_str()),
         is_memory_locked: lock_memory(),
-        quiet: args.quiet,
+        voice,
     };
     let signals = signals::listen();
-    facts.show(&server, UP);
     let (stop, stopped) = shutdown();
     let running = {
         let server = server.clone();
-        tokio::spawn(async move { server.run(listener, stopped).await })
+        tokio::spawn(async move { server.run_with(listener, connections_max, stopped).await })
     };
-    until_stopped(&args, &server, &facts, signals).await;
+    facts.show(&server, UP);
+    supervisor::ready(UP);
+    until_stopped(&args, &server, &facts, files, signals).await;
+    supervisor::stopping();
     stop.begin();
     let _ = running.await;
     drop(server);
     flush.wait();
-    if !args.quiet {
-        say("=> Stopping server... Goodbye.\n");
-    }
+    voice.say("=> Stopping server... Goodbye.");
     Ok(())
+}
+
+/// Opens the store, and proves that it can be used. A server that keeps keys on disk starts without it.
+async fn connected(config: &Config, voice: Voice) -> Result<Arc<dyn KeyStore>> {
+    let store = open_keystore(&config.keystore)
+        .await
+        .map_err(|error| in_words(&error))?;
+    match store.connect().await {
+        Ok(()) => {}
+        Err(error @ StoreError::Unreachable { .. }) if config.cache.disk.is_some() => {
+            voice.complain(&format!(
+                "WARNING: {}: {:#}; keys are read from the disk cache until the store is back",
+                store.describe(),
+                in_words(&error)
+            ));
+        }
+        Err(error) => bail!("{}: {:#}", store.describe(), in_words(&error)),
+    }
+    Ok(store)
+}
+
+/// The files that the server was started from.
+struct Watched {
+    path: PathBuf,
+    files: Files,
+    watch: Watch,
+}
+
+impl Watched {
+    async fn new(path: &Path, config: &Config) -> Self {
+        let files = Files::of(path, config);
+        let look = look(&files).await;
+        Self {
+            path: path.to_owned(),
+            files,
+            watch: Watch::new(look),
+        }
+    }
+
+    /// The server uses what was seen in `seen`, or newer.
+    async fn took(&mut self, seen: Look, config: &Config) {
+        let files = Files::of(&self.path, config);
+        // What changes from here on has to be noticed, so the earlier look counts, where it saw the same files.
+        let in_use = if files == self.files {
+            seen
+        } else {
+            look(&files).await
+        };
+        self.files = files;
+        self.watch.took(in_use);
+    }
+}
+
+async fn look(files: &Files) -> Look {
+    let on_this_thread = files.clone();
+    let files = files.clone();
+    // Files may lie on a network that hangs.
+    tokio::task::spawn_blocking(move || files.look())
+        .await
+        .unwrap_or_else(|_| on_this_thread.look())
 }
 
 async fn until_stopped(
     args: &KesServerArgs,
     server: &KesServer,
     facts: &Facts<'_>,
+    mut files: Option<Watched>,
     mut signals: Signals,
 ) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewals = tokio::time::interval(RELOAD_EVERY);
+    renewals.tick().await;
     loop {
-        match tokio::time::timeout(RELOAD_EVERY, signals.recv()).await {
-            Ok(Some(Signal::Stop) | None) => return,
-            Ok(Some(Signal::Reload)) if args.dev => {}
-            Ok(Some(Signal::Reload)) => {
-                complain("SIGHUP signal received. Reloading configuration...");
-                match reload(args, server).await {
-                    Ok(()) => facts.show(
-                        server,
-                        "Reloading configuration after SIGHUP signal completed.",
-                    ),
-                    Err(error) => complain(&format!("Failed to reload server config: {error:#}")),
-                }
-            }
-            Err(_) => {
-                if let Err(error) = server.reload_certificates().await {
-                    tracing::warn!("certificates stay as they were: {:#}", in_words(&error));
-                }
-            }
+        let cause = tokio::select! {
+            signal = signals.recv() => match signal {
+                Some(Signal::Stop) | None => return,
+                Some(Signal::Reload) => Cause::Signal,
+            },
+            _ = looks.tick() => Cause::Look,
+            _ = renewals.tick() => Cause::Renewal,
+        };
+        let Some(files) = &mut files else { continue };
+        // A store that hangs must not keep the server from ending.
+        tokio::select! {
+            () = act(cause, args, server, facts, files) => {}
+            () = signals.stop() => return,
         }
     }
 }
 
-async fn reload(args: &KesServerArgs, server: &KesServer) -> Result<()> {
-    let config = read(args)?;
-    let store = if config.keystore == server.config().keystore {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Signal,
+    Look,
+    Renewal,
+}
+
+async fn act(
+    cause: Cause,
+    args: &KesServerArgs,
+    server: &KesServer,
+    facts: &Facts<'_>,
+    files: &mut Watched,
+) {
+    let seen = look(&files.files).await;
+    let change = match cause {
+        Cause::Look => match files.watch.see(seen) {
+            Some(change) => change,
+            None => return,
+        },
+        Cause::Signal => Change::Configuration {
+            is_store_changed: files.watch.is_store_changed(seen),
+        },
+        // Authorities of the system change too, and certificates of clients expire.
+        Cause::Renewal => Change::Certificates,
+    };
+    if cause == Cause::Signal {
+        facts
+            .voice
+            .complain("SIGHUP signal received. Reloading configuration...");
+    }
+    supervisor::reloading();
+    let outcome = match change {
+        Change::Certificates => server
+            .reload_certificates()
+            .await
+            .map_err(|error| in_words(&error)),
+        Change::Configuration { is_store_changed } => {
+            reload(args, server, facts, is_store_changed).await
+        }
+    };
+    match outcome {
+        Ok(()) => {
+            match (cause, change) {
+                (Cause::Renewal, _) => {}
+                (_, Change::Certificates) => {
+                    facts
+                        .voice
+                        .complain("Certificates have changed and are in use.");
+                }
+                (Cause::Signal, _) => facts.show(
+                    server,
+                    "Reloading configuration after SIGHUP signal completed.",
+                ),
+                (Cause::Look, _) => facts.show(
+                    server,
+                    "Reloading configuration after a change of its files completed.",
+                ),
+            }
+            // A renewal has not read the configuration.
+            if cause != Cause::Renewal {
+                files.took(seen, &server.config()).await;
+            }
+        }
+        Err(error) => {
+            let is_news = files.watch.refuse(seen);
+            if is_news || cause == Cause::Signal {
+                facts.voice.complain(&format!(
+                    "Failed to reload server config: {error:#}; what was in use stays in use"
+                ));
+            }
+        }
+    }
+    supervisor::ready(UP);
+}
+
+async fn reload(
+    args: &KesServerArgs,
+    server: &KesServer,
+    facts: &Facts<'_>,
+    is_store_changed: bool,
+) -> Result<()> {
+    let (config, notes) = settings::read(args)?;
+    for note in notes {
+        facts.voice.complain(&note);
+    }
+    let current = server.config();
+    let store = if config.keystore == current.keystore && !is_store_changed {
         // The same store keeps the keys that are remembered.
         server.store()
     } else {
-        open_keystore(&config.keystore)
-            .await
-            .map_err(|error| in_words(&error))?
+        connected(&config, facts.voice).await?
+    };
+    if args.addr.is_none() && config.address != current.address {
+        facts.voice.complain(&format!(
+            "WARNING: address {} takes effect after a restart",
+            config.address
+        ));
+    }
+    // What is compared next time is the address that is listened on.
+    let config = Config {
+        address: current.address,
+        ..config
     };
     server
         .reload(config, store)
         .await
         .map_err(|error| in_words(&error))
-}
-
-/// Reads the configuration file, with what flags say over it.
-fn read(args: &KesServerArgs) -> Result<Config> {
-    let Some(path) = &args.config else {
-        bail!("no configuration: name one with --config, or try --dev");
-    };
-    let text = read_text(path)?;
-    let (mut config, warnings) = Config::parse(&text, &|name| std::env::var(name).ok())
-        // The sentence has its cause in it.
-        .map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    if let (true, Some(warning)) = (args.strict, warnings.first()) {
-        bail!("{}: {warning}", path.display());
-    }
-    for warning in warnings {
-        complain(&format!("WARNING: {}: {warning}", path.display()));
-    }
-    if let Some(root) = &args.root {
-        config.admin = AdminIdentity::parse(root);
-    }
-    Ok(config)
-}
-
-fn read_text(path: &Path) -> Result<Zeroizing<String>> {
-    // Keystore sections may hold passwords.
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Zeroizing::new(text))
 }
 
 /// A server that forgets everything, and the API key of its admin.
@@ -199,6 +342,29 @@ fn interfaces(address: SocketAddr) -> Vec<IpAddr> {
     all
 }
 
+/// Raises the limit of open files as far as it goes, as Go's runtime does, which upstream runs on: with the usual 1,024 few
+/// clients could connect. Returns how many connections that leaves room for.
+fn connections_max() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised.current,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current
+        }
+    };
+    let allowed = allowed.and_then(|n| usize::try_from(n).ok());
+    // Keys lie in files, and stores behind connections: a crowd of clients must not take those away.
+    let room = allowed.map_or(CONNECTIONS_MAX, |n| {
+        n.saturating_sub((n / 4).max(DESCRIPTORS_KEPT)).max(1)
+    });
+    room.min(CONNECTIONS_MAX)
+}
+
 /// Keeps keys out of the swap, where the process may lock all it will ever use; a smaller limit would turn a later allocation
 /// into a crash.
 fn lock_memory() -> bool {
@@ -210,12 +376,17 @@ struct Facts<'a> {
     listening: SocketAddr,
     api_key: Option<&'a str>,
     is_memory_locked: bool,
-    quiet: bool,
+    voice: Voice,
 }
 
 impl Facts<'_> {
     fn show(&self, server: &KesServer, last_line: &str) {
-        if self.quiet {
+        if self.voice.json {
+            // Standard output holds records then, and nothing else.
+            tracing::info!(address = %self.listening, keystore = server.store().describe(), "{last_line}");
+            return;
+        }
+        if self.voice.quiet {
             return;
         }
         let runtime = format!("rust {}/{}", std::env::consts::OS, std::env::consts::ARCH);
@@ -235,16 +406,28 @@ impl Facts<'_> {
     }
 }
 
-fn warn_of_old_flags(args: &KesServerArgs) {
-    let given = [
-        ("--key", args.key.is_some()),
-        ("--cert", args.cert.is_some()),
-        ("--auth", args.auth.is_some()),
-    ];
-    for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
-        complain(&format!(
-            "WARNING: '{flag}' flag is deprecated and no longer honored."
-        ));
+/// How the operator is told things that are no records.
+#[derive(Debug, Clone, Copy)]
+struct Voice {
+    quiet: bool,
+    json: bool,
+}
+
+impl Voice {
+    fn say(self, line: &str) {
+        if self.json {
+            tracing::info!("{}", line.trim_start_matches("=> "));
+        } else if !self.quiet {
+            say(&format!("{line}\n"));
+        }
+    }
+
+    fn complain(self, line: &str) {
+        if self.json {
+            tracing::warn!("{}", line.trim_start_matches("WARNING: "));
+        } else {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
     }
 }
 
@@ -265,8 +448,4 @@ fn in_words(error: &dyn std::error::Error) -> anyhow::Error {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
