@@ -211,3 +211,42 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_kes_api::audit::verify;
+    use strongroom_kes_server::RequestInfo;
+
+    use super::*;
+
+    #[test]
+    fn records_lost_while_the_file_could_not_be_written_are_counted_in_a_whole_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.ndjson");
+        let record = AuditRecord {
+            time: Timestamp::UNIX_EPOCH,
+            request: RequestInfo {
+                method: "GET".into(),
+                path: "/v1/status".into(),
+                ip: None,
+                identity: None,
+            },
+            status: 200,
+            duration: Duration::ZERO,
+        };
+        let mut audit = AuditFile::new(Arc::default());
+        audit.take(Some(path.clone())).unwrap();
+        audit.record(&record);
+        // One that can only be read: every write fails.
+        audit.open.as_mut().unwrap().file = File::open(&path).unwrap();
+        audit.record(&record);
+        audit.record(&record);
+        assert_eq!(audit.lost.load(Relaxed), 2);
+        audit.retry_at = None;
+        audit.record(&record);
+        drop(audit);
+        let report = verify(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        let chain = &report.chains[0];
+        assert_eq!((chain.records, chain.dropped, chain.continued), (2, 2, 1));
+    }
+}
