@@ -24,6 +24,7 @@ use crate::store::{ApplianceStore, NAMES_MAX, Vendor, base64_of, value_of_base64
 /// As upstream KES asks.
 const PAGE: usize = 256;
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-vault-auth");
+const WITHOUT_REASON: &str = "without a reason";
 
 /// A key store in an Entrust KeyControl.
 pub type KeyControlStore = ApplianceStore<KeyControl>;
@@ -93,7 +94,7 @@ struct ErrorBody {
 fn read_refusal(status: u16, body: &[u8]) -> Refusal {
     let message = serde_json::from_slice::<ErrorBody>(body).map(|body| body.error);
     // A refusal without any text is one of the appliance's own: it answers 404 so to what a user may not see.
-    let code = (message.is_err() && body.is_empty()).then_some("without a reason");
+    let code = (message.is_err() && body.is_empty()).then_some(WITHOUT_REASON);
     Refusal::new(status, code, message.ok().as_deref())
 }
 
@@ -196,6 +197,19 @@ impl KeyControl {
         self.session.with_token(call).await
     }
 
+    /// An empty 404 is how the appliance answers for what a user may not see, and how proxies answer for a path that
+    /// they do not know. It means that there is no such secret only where the box can be seen.
+    async fn judged(&self, failure: Failure) -> Failure {
+        match missing(failure) {
+            Failure::Refused(Refusal {
+                status: 404,
+                code: Some(code),
+                message: None,
+            }) if code == WITHOUT_REASON => self.reach().await.err().unwrap_or(Failure::NotFound),
+            other => other,
+        }
+    }
+
     fn secret<'r>(&'r self, name: &'r KeyName) -> InBox<'r> {
         InBox {
             box_id: &self.box_id,
@@ -215,7 +229,7 @@ fn missing(failure: Failure) -> Failure {
             let is_secret = message
                 .as_ref()
                 .is_some_and(|text| text.to_ascii_lowercase().contains("secret"));
-            if is_secret || code.is_some() {
+            if is_secret {
                 Failure::NotFound
             } else {
                 Failure::Refused(Refusal {
@@ -286,18 +300,18 @@ impl Vendor for KeyControl {
     }
 
     async fn load(&self, name: &KeyName) -> Result<StoredValue, Failure> {
-        let answer = self
-            .call("CheckoutSecret", &self.secret(name), "")
-            .await
-            .map_err(missing)?;
+        let answer = match self.call("CheckoutSecret", &self.secret(name), "").await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.judged(failure).await),
+        };
         value_of_base64(answer.json::<CheckedOut>()?.secret_data.expose())
     }
 
     async fn remove(&self, name: &KeyName) -> Result<(), Failure> {
-        self.call("DeleteSecret", &self.secret(name), "")
-            .await
-            .map(drop)
-            .map_err(missing)
+        match self.call("DeleteSecret", &self.secret(name), "").await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(self.judged(failure).await),
+        }
     }
 
     async fn names(&self) -> Result<Vec<KeyName>, Failure> {
@@ -313,8 +327,11 @@ impl Vendor for KeyControl {
             let attempt = || self.call("ListSecretIds", &body, "");
             let answer = match repeated(&self.rest.limits, attempt).await {
                 Ok(answer) => answer,
-                // How an empty box answers, or one that the user may not see into: the login knows the difference.
-                Err(failure) if matches!(missing(failure.clone()), Failure::NotFound) => break,
+                // How an empty box answers. In the middle of a listing it would hide all that follows.
+                Err(failure) if next.is_none() => match self.judged(failure).await {
+                    Failure::NotFound => break,
+                    failure => return Err(failure),
+                },
                 Err(failure) => return Err(failure),
             };
             let page: serde_json::Map<String, serde_json::Value> = answer.json()?;

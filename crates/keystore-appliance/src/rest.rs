@@ -34,6 +34,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The longest value (1 MiB) as base64 in JSON, or a page of some thousand entries.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
+/// So much of a secret in an error text is no accident: 72 bits, where it is base64.
+const TELLING_BYTES: usize = 12;
+
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -278,7 +281,7 @@ impl Rest {
         let mut refusal = read(status, &body);
         let tells = |text: &Option<String>| {
             text.as_ref()
-                .is_some_and(|text| request.private.iter().any(|p| text.contains(p.as_str())))
+                .is_some_and(|text| request.private.iter().any(|p| repeats(text, p)))
         };
         if tells(&refusal.message) || tells(&refusal.code) {
             refusal.message = Some("(a message that repeats a secret)".to_owned());
@@ -286,6 +289,18 @@ impl Rest {
         }
         Err(Failure::Refused(refusal))
     }
+}
+
+/// Is a piece of the secret in the text? Texts are cut to a length, and appliances quote what they did not like, so
+/// the whole need not be there.
+pub(crate) fn repeats(text: &str, secret: &str) -> bool {
+    let secret = secret.as_bytes();
+    let piece = TELLING_BYTES.min(secret.len());
+    piece > 0
+        && text
+            .as_bytes()
+            .windows(piece)
+            .any(|told| secret.windows(piece).any(|part| part == told))
 }
 
 fn of_transport(error: reqwest::Error) -> Failure {

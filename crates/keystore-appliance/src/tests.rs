@@ -5,7 +5,8 @@ mod world;
 
 use strongroom_keystore::StoreError;
 
-use crate::rest::{Limits, Rest};
+use crate::failure::Refusal;
+use crate::rest::{Limits, Rest, repeats};
 
 /// Each claim, made of each store.
 macro_rules! of_each_store {
@@ -77,6 +78,25 @@ async fn ciphertrust_lists_what_stays_while_others_delete() {
 #[tokio::test]
 async fn sdkms_tells_disabled_objects_and_other_conflicts() {
     claims::disabled_objects_and_other_conflicts_are_told().await;
+}
+
+#[tokio::test]
+async fn keycontrol_says_that_nothing_is_there_only_where_the_box_can_be_seen() {
+    claims::an_empty_refusal_is_no_absence().await;
+}
+
+#[test]
+fn a_secret_that_an_appliance_repeats_in_part_is_noticed() {
+    let secret: String = (0..400)
+        .map(|n| char::from(b'a' + (n * n % 26) as u8))
+        .collect();
+    let said = Refusal::new(400, None, Some(&format!("bad value '{secret}'")));
+    let said = said.message.unwrap();
+    assert!(!said.contains(&secret), "it is cut");
+    assert!(repeats(&said, &secret));
+    assert!(repeats("the value abc is bad", "abc"));
+    assert!(!repeats("permission denied", &secret));
+    assert!(!repeats("anything", ""));
 }
 
 #[test]

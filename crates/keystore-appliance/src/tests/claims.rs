@@ -499,3 +499,20 @@ pub(super) async fn disabled_objects_and_other_conflicts_are_told() {
     let taken = store.create(&name("k"), value("v")).await;
     assert!(matches!(taken, Err(StoreError::Exists)), "{taken:?}");
 }
+
+pub(super) async fn an_empty_refusal_is_no_absence() {
+    let world = World::start(Kind::KeyControl);
+    world!(world);
+    let store = world.store();
+    store.create(&name("k"), value("v")).await.unwrap();
+    let empty = |of: &str| json!([{"match": of, "kind": "status", "status": 404, "body": "", "times": 1000}]);
+    // A proxy that no longer knows the appliance.
+    world.faults(empty("*")).await;
+    assert!(!reason(store.get(&name("k")).await).is_empty());
+    assert!(!reason(store.delete(&name("k")).await).is_empty());
+    assert!(!reason(store.list("", None, 10).await).is_empty());
+    // The appliance itself.
+    world.faults(empty("POST /vault/1.0/CheckoutSecret/")).await;
+    let hidden = store.get(&name("k")).await;
+    assert!(matches!(hidden, Err(StoreError::NotFound)), "{hidden:?}");
+}
