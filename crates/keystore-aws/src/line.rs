@@ -11,9 +11,10 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use strongroom_keystore::StoreError;
 
@@ -34,11 +35,29 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How much of an answer to the plain question is read, so that its connection can be used again.
 const GREETING_BYTES_MAX: usize = 64 << 10;
 
+/// Longest answer. A hundred secrets with all the tags that they can have are some 5 MB; the SDK itself reads on until
+/// memory or time is used up.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
 pub(crate) fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(ATTEMPTS_MAX)
         .with_initial_backoff(BACKOFF)
         .with_max_backoff(BACKOFF_MAX)
+}
+
+/// The same connections, for answers that end.
+#[derive(Debug)]
+struct Bounded(SharedHttpConnector);
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| SdkBody::from_body_1_x(Limited::new(body, ANSWER_BYTES_MAX))))
+        })
+    }
 }
 
 /// Connections to one endpoint, shared by all calls.
@@ -77,7 +96,7 @@ impl Line {
 
     /// The same connections for the SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        let connector = self.connector.clone();
+        let connector = SharedHttpConnector::new(Bounded(self.connector.clone()));
         http_client_fn(move |_, _| connector.clone())
     }
 

@@ -11,6 +11,9 @@ use crate::web::Answer;
 /// Longest part of a message of Azure's that is passed on.
 const MESSAGE_CHARS_MAX: usize = 300;
 
+/// What Key Vault calls a secret, or version, that it does not have.
+const NOT_FOUND: &str = "SecretNotFound";
+
 /// A refusal, taken apart.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -61,8 +64,10 @@ impl Refusal {
         }
     }
 
+    /// In the words for a secret, and no others: a vault, a path or a gateway that is not found says nothing of keys,
+    /// and whoever is told that a key is missing makes a new one.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.status == 404 && !self.is_foreign
+        self.status == 404 && (self.code == NOT_FOUND || self.inner == NOT_FOUND)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {
@@ -107,7 +112,7 @@ impl Refusal {
                     source: None,
                 };
             }
-            404 if !self.is_foreign => return StoreError::NotFound,
+            404 if self.is_not_found() => return StoreError::NotFound,
             _ if self.is_foreign => {
                 return StoreError::other(format!(
                     "{what} failed: HTTP {} came back that is no answer of Azure Key Vault; check \
@@ -131,6 +136,7 @@ impl Refusal {
             429 => {
                 "the vault's limit of requests is reached; wait, or keep keys in a vault of their own"
             }
+            404 => "check azure.keyvault.endpoint",
             _ => "see Azure's activity log",
         };
         StoreError::other(format!(

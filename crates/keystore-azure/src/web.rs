@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Certificate, Client, ClientBuilder, Method, Url, redirect};
 use strongroom_keystore::StoreError;
@@ -154,7 +155,9 @@ impl Web {
             request = request.header(name.clone(), value.expose());
         }
         if let Some((kind, body)) = &call.body {
-            request = request.header(CONTENT_TYPE, *kind).body(body.to_vec());
+            // Wiped when it is sent: it holds a key or a credential.
+            let body = Bytes::from_owner(body.clone());
+            request = request.header(CONTENT_TYPE, *kind).body(body);
         }
         let mut response = request.send().await.map_err(Failure::Network)?;
         let header = |name: HeaderName| {

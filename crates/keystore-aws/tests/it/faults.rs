@@ -5,6 +5,7 @@ use strongroom_keystore::{KeyStore as _, StoreError};
 use strongroom_keystore_aws::AwsStore;
 use strongroom_peers::free_port;
 
+use crate::canned::{Canned, answer};
 use crate::moto::{Moto, some_credentials};
 
 fn is_unreachable(error: &StoreError) -> bool {
@@ -93,4 +94,14 @@ async fn a_store_without_region_or_endpoint_does_not_open() {
         .await
         .unwrap();
     assert!(clear.caveat().unwrap().contains("unencrypted"));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_not_read_into_memory() {
+    let listing = r#"{"SecretList":[]}"#;
+    let short = Canned::start([answer(200, listing)]).await;
+    assert!(short.store().await.list("", None, 10).await.is_ok());
+    let long = format!("{listing}{}", " ".repeat(17 << 20));
+    let long = Canned::start([answer(200, &long)]).await;
+    assert!(long.store().await.list("", None, 10).await.is_err());
 }

@@ -223,3 +223,27 @@ async fn something_that_wants_no_token_is_no_vault() {
         Err(StoreError::NotFound)
     ));
 }
+
+#[tokio::test]
+async fn a_vault_or_path_that_is_not_found_is_no_missing_key() {
+    let Some(fake) = Fake::start() else { return };
+    let store = fake.store().await;
+    store.create(&name("k"), value("v")).await.unwrap();
+    for code in ["VaultNotFound", "ResourceNotFound", "404"] {
+        let body = format!(r#"{{\"error\":{{\"code\":\"{code}\",\"message\":\"no\"}}}}"#);
+        let fault = format!(r#"{{"match":"GET /secrets","status":404,"times":1,"body":"{body}"}}"#);
+        for call in ["get", "list", "create"] {
+            fake.control("answer", &fault).await;
+            let error = match call {
+                "get" => store.get(&name("k")).await.unwrap_err(),
+                "list" => store.list("", None, 10).await.unwrap_err(),
+                _ => store.create(&name("k"), value("w")).await.unwrap_err(),
+            };
+            assert!(
+                matches!(error, StoreError::Other { .. }),
+                "{call} {code}: {error:?}"
+            );
+        }
+    }
+    assert_eq!(store.get(&name("k")).await.unwrap().expose(), "v");
+}
