@@ -203,7 +203,7 @@ impl Kv {
             Ok(answer) => {
                 match self.version {
                     KvVersion::V1 => answer.done()?,
-                    KvVersion::V2 => drop(answer.data::<Made>()?),
+                    KvVersion::V2 => answer.data::<Made>().map(|_| ())?,
                 }
                 Ok(Written::Created)
             }
