@@ -1,16 +1,25 @@
-//! Entrust KeyControl: keys are secrets in a box of a vault of the kind PASM.
+//! Entrust KeyControl: keys are secrets of a box, in a vault of the kind PASM (formerly Secrets Vault).
 //!
-//! The vendor's own descriptions of these calls: <https://github.com/EntrustCorporation/pasmcli>, the page
-//! "Secrets Vault Overview" of its documentation, and `/apidoc` of each appliance.
+//! Every call is `POST /vault/1.0/<Call>/`, JSON both ways, with the token of a login in a header. Vaults, boxes, secrets
+//! and their names:
+//! <https://docs.hytrust.com/DataControl/5.4/Online/Content/Books/Secrets-Vault-Programmers-Reference/Secrets-Vault-Overview.html>.
+//! What public documents leave open is read tolerantly: how an error is worded, what a listing calls its array, what the
+//! answer to a creation or a deletion holds.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use reqwest::Method;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use reqwest::header::HeaderName;
+use reqwest::{Method, Url};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use strongroom_kes_api::KeyName;
 use strongroom_keystore::config::{self, SecretText};
 use strongroom_keystore::{StoreError, StoredValue};
@@ -23,8 +32,10 @@ use crate::store::{ApplianceStore, NAMES_MAX, Vendor, base64_of, value_of_base64
 
 /// As upstream KES asks.
 const PAGE: usize = 256;
-const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-vault-auth");
-const WITHOUT_REASON: &str = "without a reason";
+/// Carries the token.
+const AUTH: HeaderName = HeaderName::from_static("x-vault-auth");
+/// Stands for the words of an answer that is a web page: KeyControl's own answers are none.
+const WEB_PAGE: &str = "a web page, which is no answer of KeyControl";
 
 /// A key store in an Entrust KeyControl.
 pub type KeyControlStore = ApplianceStore<KeyControl>;
@@ -40,29 +51,24 @@ pub struct KeyControl {
 #[derive(Debug)]
 struct Login {
     rest: Arc<Rest>,
-    path: String,
+    url: Url,
     username: String,
     password: SecretText,
 }
 
 #[derive(Serialize)]
-struct LoginRequest<'r> {
+struct Credentials<'r> {
     username: &'r str,
     password: &'r str,
 }
 
-#[derive(Deserialize)]
-struct LoginAnswer {
-    access_token: Private,
-    /// `2023-03-22T16:34:34.021762Z`
-    expires_at: Option<String>,
-}
+/// A call that asks for nothing in particular.
+#[derive(Serialize)]
+struct Nothing {}
 
 #[derive(Serialize)]
-struct InBox<'r> {
+struct OfBox<'r> {
     box_id: &'r str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret_id: Option<&'r str>,
 }
 
 #[derive(Serialize)]
@@ -72,53 +78,52 @@ struct NewSecret<'r> {
     secret_data: &'r str,
 }
 
-#[derive(Deserialize)]
-struct CheckedOut {
-    secret_data: Private,
+#[derive(Serialize)]
+struct OfSecret<'r> {
+    box_id: &'r str,
+    /// The name will do.
+    secret_id: &'r str,
 }
 
 #[derive(Serialize)]
-struct ListRequest<'r> {
+struct OfPage<'r> {
     box_id: &'r str,
     max_items: usize,
-    /// As the page before gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<&'r str>,
 }
 
 #[derive(Deserialize)]
-struct ErrorBody {
-    error: String,
+struct Granted {
+    access_token: Private,
+    #[serde(default)]
+    expires_at: Value,
 }
 
-fn read_refusal(status: u16, body: &[u8]) -> Refusal {
-    let message = serde_json::from_slice::<ErrorBody>(body).map(|body| body.error);
-    // A refusal without any text is one of the appliance's own: it answers 404 so to what a user may not see.
-    let code = (message.is_err() && body.is_empty()).then_some(WITHOUT_REASON);
-    Refusal::new(status, code, message.ok().as_deref())
+#[derive(Deserialize)]
+struct CheckedOut {
+    secret_data: Private,
 }
 
-/// How long a token lives that ends at `expires_at`; none where the text or a clock makes no sense of it.
-fn life(expires_at: Option<&str>, now: Timestamp) -> Option<Duration> {
-    let end: Timestamp = expires_at?.parse().ok()?;
-    Duration::try_from(end.duration_since(now))
-        .ok()
-        .filter(|life| !life.is_zero())
+/// A secret of any kind. It is passed over, not kept.
+#[derive(Deserialize)]
+struct CheckedOutAnything {
+    #[serde(rename = "secret_data")]
+    _data: IgnoredAny,
 }
 
-fn grant(answer: &Answer) -> Result<Grant, Failure> {
-    let answer: LoginAnswer = answer.json()?;
-    Ok(Grant {
-        life: life(answer.expires_at.as_deref(), Timestamp::now()),
-        token: Token::new(answer.access_token.into_text()),
-    })
+/// The names of a page, and the token of the page behind it.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    names: Vec<KeyName>,
+    next: Option<String>,
 }
 
 impl ApplianceStore<KeyControl> {
     /// A store as configured. Makes no network call.
     ///
     /// # Errors
-    /// The address or an ID is none, or the authorities cannot be read.
+    /// The address or the vault is none, or the authorities cannot be read.
     pub async fn open(config: config::KeyControl) -> Result<Self, StoreError> {
         Self::open_with(config, Limits::NORMAL)
     }
@@ -127,22 +132,10 @@ impl ApplianceStore<KeyControl> {
         config: config::KeyControl,
         limits: Limits,
     ) -> Result<Self, StoreError> {
-        // A vault's ID is a UUID and becomes a part of a path.
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if config.vault_id.is_empty() || !config.vault_id.bytes().all(is_plain) {
-            return Err(StoreError::other(
-                "`vault_id` is no ID of a vault: it is the last part of the login URL that KeyControl shows for the vault",
-            ));
-        }
-        if config.box_id.is_empty() {
-            return Err(StoreError::other(
-                "`box_id` is missing: name the box of the vault that the keys lie in",
-            ));
-        }
         let rest = Arc::new(Rest::open(&config.endpoint, config.ca.as_deref(), limits)?);
         let session = Session::new(Login {
+            url: login_url(&rest, &config.vault_id)?,
             rest: Arc::clone(&rest),
-            path: format!("/vault/1.0/Login/{}/", config.vault_id),
             username: config.username,
             password: config.password,
         });
@@ -154,133 +147,247 @@ impl ApplianceStore<KeyControl> {
     }
 }
 
+/// Where one logs in to a vault. The ID is a step of the path, whatever characters it has.
+fn login_url(rest: &Rest, vault_id: &str) -> Result<Url, StoreError> {
+    let wrong = || {
+        StoreError::other(format!(
+            "'{vault_id}' is the ID of no vault; `vault_id` is shown in KeyControl's list of vaults"
+        ))
+    };
+    // Two of these would be steps to elsewhere (RFC 3986 §5.2.4).
+    if matches!(vault_id, "" | "." | "..") {
+        return Err(wrong());
+    }
+    let mut url = rest.url("/vault/1.0/Login/");
+    url.path_segments_mut()
+        .map_err(|()| wrong())?
+        .pop_if_empty()
+        .push(vault_id)
+        .push("");
+    Ok(url)
+}
+
 impl Issuer for Login {
     async fn login(&self) -> Result<Grant, Failure> {
-        let body = LoginRequest {
+        let password = self.password.expose();
+        let body = Credentials {
             username: &self.username,
-            password: self.password.expose(),
+            password,
         };
-        let request = Request::new(Method::POST, self.rest.url(&self.path))
-            .json(&body, self.password.expose().len())?
-            .hiding(self.password.expose());
+        let request = Request::new(Method::POST, self.url.clone())
+            .json(&body, self.username.len() + password.len())?
+            .hiding(password);
         let attempt = || self.rest.send(&request, read_refusal);
-        grant(&repeated(&self.rest.limits, attempt).await?)
+        granted(&repeated(&self.rest.limits, attempt).await?)
     }
 
     async fn renew(&self, token: &Token) -> Result<Grant, Failure> {
         let request = Request::new(Method::POST, self.rest.url("/vault/1.0/Renew/"))
-            .json(&serde_json::json!({}), 0)?
-            .secret_header(TOKEN_HEADER, "", token.expose())?;
-        let attempt = || self.rest.send(&request, read_refusal);
-        grant(&repeated(&self.rest.limits, attempt).await?)
+            .secret_header(AUTH, "", token.expose())?
+            .json(&Nothing {}, 0)?;
+        // Once: the login that follows a failure is repeated.
+        granted(&self.rest.send(&request, read_refusal).await?)
     }
 }
 
+fn granted(answer: &Answer) -> Result<Grant, Failure> {
+    let granted: Granted = answer.json()?;
+    if granted.access_token.expose().is_empty() {
+        return Err(Failure::Garbled("an empty token".to_owned()));
+    }
+    Ok(Grant {
+        life: life(&granted.expires_at, Timestamp::now()),
+        token: Token::new(granted.access_token.into_text()),
+    })
+}
+
+/// What is left of a token's life: its end is a time in RFC 3339, the same without a zone, or seconds since 1970. Nothing
+/// where that cannot be read, or is over by our clock: one of the two clocks is wrong then, and the life is unknown.
+fn life(expires_at: &Value, now: Timestamp) -> Option<Duration> {
+    let end = match expires_at {
+        Value::String(text) => instant(text)?,
+        Value::Number(seconds) => Timestamp::from_second(seconds.as_i64()?).ok()?,
+        _ => return None,
+    };
+    let left = Duration::try_from(end.duration_since(now)).ok()?;
+    (!left.is_zero()).then_some(left)
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse() {
+        return Some(instant);
+    }
+    let utc: DateTime = text.parse().ok()?;
+    Some(utc.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Finds the words of an error: text as it is, or in JSON under one of the usual names.
+fn read_refusal(status: u16, body: &[u8]) -> Refusal {
+    let Ok(Value::Object(error)) = serde_json::from_slice(body) else {
+        let text = std::str::from_utf8(body).unwrap_or_default().trim();
+        let text = if text.starts_with('<') {
+            WEB_PAGE
+        } else {
+            text
+        };
+        return Refusal::new(status, None, Some(text));
+    };
+    let inner = error.get("error").and_then(Value::as_object);
+    let error = inner.unwrap_or(&error);
+    let first = |members: &[&str]| {
+        members
+            .iter()
+            .find_map(|member| error.get(*member)?.as_str())
+    };
+    let code = first(&["code", "error_code"]);
+    let message = first(&["message", "error", "error_message", "msg", "detail"]);
+    Refusal::new(status, code, message)
+}
+
+/// Do the words of a refusal hold these?
+fn says(refusal: &Refusal, words: &str) -> bool {
+    let message = refusal.message.as_deref().unwrap_or_default();
+    message.to_ascii_lowercase().contains(words)
+}
+
+/// Reads a page of a listing: whatever its array is called, its entries have names. Entries without one, or with one that
+/// is no key's, are somebody else's.
+fn listed(page: &Map<String, Value>) -> Result<Listed, Failure> {
+    let next = page.get("next_token").and_then(Value::as_str);
+    let mut lists = page
+        .iter()
+        .filter(|(member, _)| *member != "next_token")
+        // An empty list is null to some encoders of JSON.
+        .filter(|(_, list)| list.is_array() || list.is_null())
+        .map(|(_, list)| list)
+        .peekable();
+    if lists.peek().is_none() {
+        return Err(Failure::Garbled("a listing without a list".to_owned()));
+    }
+    let names = lists
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(|entry| KeyName::parse(entry.get("name")?.as_str()?).ok())
+        .collect();
+    Ok(Listed {
+        names,
+        next: next.filter(|token| !is_end(token)).map(str::to_owned),
+    })
+}
+
+/// Does nothing follow? A token is sent back as it came, and its inside is KeyControl's own affair, but for this: it is
+/// base64 of an object, and where the object's `next_ctx` is empty, asking for more would start over.
+fn is_end(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Inside {
+        next_ctx: Value,
+    }
+    let inside = STANDARD
+        .decode(token)
+        .ok()
+        .and_then(|json| serde_json::from_slice::<Inside>(&json).ok());
+    let is_empty = |context: &Value| context.is_null() || context.as_str() == Some("");
+    token.is_empty() || inside.is_some_and(|inside| is_empty(&inside.next_ctx))
+}
+
 impl KeyControl {
-    async fn call(
+    /// Makes a call with the token. `secret` is what the body has of one.
+    async fn call<B: Serialize + Sync>(
         &self,
-        call: &str,
-        body: &(impl Serialize + Sync),
+        name: &str,
+        body: &B,
         secret: &str,
     ) -> Result<Answer, Failure> {
-        let url = self.rest.url(&format!("/vault/1.0/{call}/"));
+        let url = self.rest.url(&format!("/vault/1.0/{name}/"));
         let call = |token: Arc<Token>| {
             let request = Request::new(Method::POST, url.clone());
             async move {
                 let request = request
+                    .secret_header(AUTH, "", token.expose())?
                     .json(body, secret.len())?
-                    .hiding(secret)
-                    .secret_header(TOKEN_HEADER, "", token.expose())?;
+                    .hiding(secret);
                 self.rest.send(&request, read_refusal).await
             }
         };
         self.session.with_token(call).await
     }
 
-    /// An empty 404 is how the appliance answers for what a user may not see, and how proxies answer for a path that
-    /// they do not know. It means that there is no such secret only where the box can be seen.
-    async fn judged(&self, failure: Failure) -> Failure {
-        match missing(failure) {
-            Failure::Refused(Refusal {
-                status: 404,
-                code: Some(code),
-                message: None,
-            }) if code == WITHOUT_REASON => self.reach().await.err().unwrap_or(Failure::NotFound),
+    /// Sees that the box is there, and that KeyControl itself says so.
+    async fn see_box(&self) -> Result<(), Failure> {
+        let body = OfBox {
+            box_id: &self.box_id,
+        };
+        let answer = self.call("GetBox", &body, "").await;
+        let answer = answer.map_err(|failure| self.without_box(failure))?;
+        answer.json::<Map<String, Value>>().map(drop)
+    }
+
+    /// Where nothing can be missing but the box, says that it is.
+    fn without_box(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused(refusal)
+                if refusal.status == 404
+                    && refusal.message.as_ref().is_some_and(|m| m != WEB_PAGE) =>
+            {
+                Failure::Unusable(format!(
+                    "box '{}' is not there, or not for this user ({refusal}); check `box_id` and the policies of the vault",
+                    self.box_id
+                ))
+            }
             other => other,
         }
     }
 
-    fn secret<'r>(&'r self, name: &'r KeyName) -> InBox<'r> {
-        InBox {
+    /// What a refused call on a secret means. Status 404 is also the answer of a proxy that lost the appliance, and of an
+    /// appliance that lost the box. A secret is missing when KeyControl says so, or when it says nothing and shows the box.
+    async fn of_secret(&self, failure: Failure) -> Failure {
+        let refusal = match failure {
+            Failure::Refused(refusal) if refusal.status == 404 => refusal,
+            other => return other,
+        };
+        if says(&refusal, "secret not found") {
+            return Failure::NotFound;
+        }
+        if refusal.message.as_deref() == Some(WEB_PAGE) {
+            return Failure::Refused(refusal);
+        }
+        match self.see_box().await {
+            Ok(()) => Failure::NotFound,
+            Err(Failure::Refused(other)) if other.status == 404 => Failure::Refused(refusal),
+            Err(other) => other,
+        }
+    }
+
+    async fn page(&self, next_token: Option<&str>) -> Result<Listed, Failure> {
+        let body = OfPage {
             box_id: &self.box_id,
-            secret_id: Some(name.as_str()),
-        }
+            max_items: PAGE,
+            next_token,
+        };
+        let attempt = || self.call("ListSecretIds", &body, "");
+        let answer = repeated(&self.rest.limits, attempt).await;
+        let answer = answer.map_err(|failure| self.without_box(failure))?;
+        listed(&answer.json()?)
     }
-}
-
-/// `Secret not found` is one of several things that 404 says here: a box or vault can be missing too.
-fn missing(failure: Failure) -> Failure {
-    match failure {
-        Failure::Refused(Refusal {
-            status: 404,
-            code,
-            message,
-        }) => {
-            let is_secret = message
-                .as_ref()
-                .is_some_and(|text| text.to_ascii_lowercase().contains("secret"));
-            if is_secret {
-                Failure::NotFound
-            } else {
-                Failure::Refused(Refusal {
-                    status: 404,
-                    code,
-                    message,
-                })
-            }
-        }
-        other => other,
-    }
-}
-
-/// The names of a page. What the array is called is told by no public document: it is the one whose objects have names.
-fn names_of(page: &serde_json::Map<String, serde_json::Value>) -> Vec<&str> {
-    page.values()
-        .filter_map(serde_json::Value::as_array)
-        .flatten()
-        .filter_map(|secret| secret.get("name")?.as_str())
-        .collect()
 }
 
 impl Vendor for KeyControl {
     const NAME: &'static str = "Entrust KeyControl";
-    const CREDENTIALS: &'static str = "`credentials.username` and `credentials.password`";
+    const CREDENTIALS: &'static str =
+        "`credentials.username`, `credentials.password` and `vault_id`";
 
     fn rest(&self) -> &Rest {
         &self.rest
     }
 
     async fn reach(&self) -> Result<(), Failure> {
-        let body = InBox {
-            box_id: &self.box_id,
-            secret_id: None,
-        };
-        match self.call("GetBox", &body, "").await {
-            Ok(answer) => answer
-                .json::<serde_json::Map<String, serde_json::Value>>()
-                .map(drop),
-            Err(Failure::Refused(refusal)) if refusal.status == 404 => {
-                Err(Failure::Unusable(format!(
-                    "there is no box '{}' that the user may use; check `box_id` and the vault's policies",
-                    self.box_id
-                )))
-            }
-            Err(other) => Err(other),
-        }
+        // KeyControl has no call for strangers: the box tells whether keys can be reached.
+        self.see_box().await
     }
 
     async fn prove(&self) -> Result<(), Failure> {
-        self.reach().await
+        self.session.log_in_anew().await?;
+        self.see_box().await
     }
 
     async fn store(&self, name: &KeyName, value: &StoredValue) -> Result<(), Failure> {
@@ -291,94 +398,79 @@ impl Vendor for KeyControl {
             secret_data: &text,
         };
         match self.call("CreateSecret", &body, &text).await {
-            Ok(answer) => answer
-                .json::<serde_json::Map<String, serde_json::Value>>()
-                .map(drop),
-            Err(Failure::Refused(refusal)) if refusal.status == 409 => Err(Failure::Exists),
-            Err(other) => Err(other),
+            // Any object will do. Whatever else comes may have been a success: the caller looks what lies there.
+            Ok(answer) => answer.json::<Map<String, Value>>().map(drop),
+            Err(Failure::Refused(refusal)) if refusal.status == 409 => {
+                if says(&refusal, "already exists") {
+                    return Err(Failure::Exists);
+                }
+                // Another conflict, or other words for it: the name tells which it is.
+                match self.load(name).await {
+                    Err(Failure::NotFound) => Err(Failure::Refused(refusal)),
+                    Ok(_) | Err(Failure::Unusable(_)) => Err(Failure::Exists),
+                    Err(other) => Err(other),
+                }
+            }
+            Err(other) => Err(self.without_box(other)),
         }
     }
 
     async fn load(&self, name: &KeyName) -> Result<StoredValue, Failure> {
-        let answer = match self.call("CheckoutSecret", &self.secret(name), "").await {
-            Ok(answer) => answer,
-            Err(failure) => return Err(self.judged(failure).await),
+        let body = OfSecret {
+            box_id: &self.box_id,
+            secret_id: name.as_str(),
         };
-        value_of_base64(answer.json::<CheckedOut>()?.secret_data.expose())
+        let answer = match self.call("CheckoutSecret", &body, "").await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.of_secret(failure).await),
+        };
+        match answer.json::<CheckedOut>() {
+            Ok(secret) => value_of_base64(secret.secret_data.expose()),
+            Err(_) if answer.json::<CheckedOutAnything>().is_ok() => Err(Failure::Unusable(
+                "what lies there is no key: the secret is of another kind than text".to_owned(),
+            )),
+            Err(garbled) => Err(garbled),
+        }
     }
 
     async fn remove(&self, name: &KeyName) -> Result<(), Failure> {
-        match self.call("DeleteSecret", &self.secret(name), "").await {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(self.judged(failure).await),
+        let body = OfSecret {
+            box_id: &self.box_id,
+            secret_id: name.as_str(),
+        };
+        let answer = match self.call("DeleteSecret", &body, "").await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.of_secret(failure).await),
+        };
+        let Err(garbled) = answer.json::<Map<String, Value>>() else {
+            return Ok(());
+        };
+        // A success in words that say nothing: it is one when nothing lies there any longer.
+        match self.load(name).await {
+            Err(Failure::NotFound) => Ok(()),
+            _ => Err(garbled),
         }
     }
 
+    /// Follows the tokens. One that comes back leads in a circle.
     async fn names(&self) -> Result<Vec<KeyName>, Failure> {
         let mut found = BTreeSet::new();
-        let mut tokens: HashSet<String> = HashSet::new();
+        let mut followed = HashSet::new();
         let mut next: Option<String> = None;
         loop {
-            let body = ListRequest {
-                box_id: &self.box_id,
-                max_items: PAGE,
-                next_token: next.as_deref(),
+            let page = self.page(next.as_deref()).await?;
+            found.extend(page.names);
+            let Some(token) = page.next else {
+                return Ok(found.into_iter().collect());
             };
-            let attempt = || self.call("ListSecretIds", &body, "");
-            let answer = match repeated(&self.rest.limits, attempt).await {
-                Ok(answer) => answer,
-                // How an empty box answers. In the middle of a listing it would hide all that follows.
-                Err(failure) if next.is_none() => match self.judged(failure).await {
-                    Failure::NotFound => break,
-                    failure => return Err(failure),
-                },
-                Err(failure) => return Err(failure),
-            };
-            let page: serde_json::Map<String, serde_json::Value> = answer.json()?;
-            // Names of folders and of other users' secrets are no names of keys, and empty ones are none at all.
-            let names = names_of(&page).into_iter();
-            found.extend(names.filter_map(|name| KeyName::parse(name).ok()));
-            next = page
-                .get("next_token")
-                .and_then(serde_json::Value::as_str)
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned);
-            let Some(token) = &next else { break };
-            if !tokens.insert(token.clone()) || found.len() > NAMES_MAX {
+            let is_endless = found.len() > NAMES_MAX || followed.len() > NAMES_MAX;
+            if is_endless || !followed.insert(token.clone()) {
                 return Err(Failure::Garbled("a listing without end".to_owned()));
             }
+            next = Some(token);
         }
-        Ok(found.into_iter().collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_life_of_a_token_is_what_is_left_of_it() {
-        let now: Timestamp = "2023-03-22T16:04:34.021762Z".parse().unwrap();
-        let at = |text| life(Some(text), now);
-        let half_hour = Some(Duration::from_secs(30 * 60));
-        assert_eq!(at("2023-03-22T16:34:34.021762Z"), half_hour);
-        assert_eq!(at("2023-03-22T18:34:34.021762+02:00"), half_hour);
-        // Ours or theirs is wrong: nothing is known.
-        assert_eq!(at("2023-03-22T16:04:34.021762Z"), None);
-        assert_eq!(at("2023-03-22T10:00:00Z"), None);
-        assert_eq!(at("soon"), None);
-        assert_eq!(life(None, now), None);
-    }
-
-    #[test]
-    fn names_come_from_whatever_array_has_them() {
-        let page = |json: &str| match serde_json::from_str(json) {
-            Ok(serde_json::Value::Object(page)) => page,
-            other => panic!("{other:?}"),
-        };
-        let one =
-            page(r#"{"box_id":"b","next_token":"t","items":[{"name":"a","id":"1"},{"id":"2"}]}"#);
-        assert_eq!(names_of(&one), ["a"]);
-        assert!(names_of(&page(r#"{"items":null}"#)).is_empty());
-    }
-}
+mod tests;
