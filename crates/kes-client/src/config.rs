@@ -15,6 +15,7 @@ use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::transport::Transport;
 use crate::trust::{Trust, TrustError};
+use crate::witness::{Alerts, Witness};
 
 /// Idle connections are kept this long, as KES servers keep them.
 const IDLE: Duration = Duration::from_secs(90);
@@ -132,6 +133,7 @@ impl KesClientBuilder {
             .https_only()
             .enable_all_versions()
             .wrap_connector(tcp);
+        let alerts = Alerts::default();
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -139,12 +141,13 @@ impl KesClientBuilder {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .http2_keep_alive_interval(PING_EVERY)
             .http2_keep_alive_timeout(PING_TIMEOUT)
-            .build(connector);
+            .build(Witness::new(connector, alerts.clone()));
         let identity = self.credentials.as_ref().map(Credentials::identity);
         let transport = Transport {
             endpoints: self.endpoints,
             balancer,
             client,
+            alerts,
             try_timeout: self.timeouts.one_try,
         };
         Ok(KesClient::new(transport, identity))

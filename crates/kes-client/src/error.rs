@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use strongroom_kes_api::body::BodyError;
 use strongroom_kes_api::{ErrorKind, KesError};
 
@@ -140,7 +141,7 @@ impl ConnectionError {
 }
 
 /// A TLS error hides inside an I/O error inside HTTP errors.
-fn tls_cause(error: &(dyn StdError + 'static)) -> Option<rustls::Error> {
+pub(crate) fn tls_cause(error: &(dyn StdError + 'static)) -> Option<rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
@@ -169,6 +170,22 @@ impl fmt::Display for TlsWords<'_> {
             rustls::Error::InvalidCertificate(cause) => {
                 write!(f, "failed to verify certificate: {cause}")
             }
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                f.write_str("the server demands a client certificate")
+            }
+            rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => {
+                f.write_str("the server refused the client certificate: it has expired")
+            }
+            rustls::Error::AlertReceived(AlertDescription::UnknownCA) => f.write_str(
+                "the server refused the client certificate: it knows none of the authorities that signed it",
+            ),
+            rustls::Error::AlertReceived(
+                alert @ (AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::AccessDenied),
+            ) => write!(f, "the server refused the client certificate ({alert:?})"),
             other => other.fmt(f),
         }
     }

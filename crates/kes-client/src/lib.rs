@@ -39,6 +39,7 @@ mod log_stream;
 mod metrics;
 mod transport;
 mod trust;
+mod witness;
 
 pub use client::KesClient;
 pub use config::{BuildError, KesClientBuilder, Timeouts};

@@ -15,6 +15,7 @@ use strongroom_kes_api::{KesError, path};
 use crate::balancer::{Balancer, Turn};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionError, Error};
+use crate::witness::{Alerts, Witness};
 
 /// Tries on one endpoint.
 const TRIES_MAX: u32 = 3;
@@ -52,7 +53,8 @@ struct RawAnswer {
 pub(crate) struct Transport {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) balancer: Balancer,
-    pub(crate) client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pub(crate) client: Client<Witness<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+    pub(crate) alerts: Alerts,
     pub(crate) try_timeout: Duration,
 }
 
@@ -161,11 +163,18 @@ impl Transport {
         let request = call.request(endpoint).map_err(|source| {
             call.connection_error(endpoint, ConnectionError::Request { source })
         })?;
-        let response =
-            self.client.request(request).await.map_err(|error| {
-                call.connection_error(endpoint, ConnectionError::new(error.into()))
-            })?;
-        Ok(response)
+        let uri = request.uri().clone();
+        self.client.request(request).await.map_err(|error| {
+            let source = match ConnectionError::new(error.into()) {
+                // The alert is the cause, and what is left of it here is that the connection ended.
+                ConnectionError::Broken { source } => match self.alerts.take(&uri) {
+                    Some(source) => ConnectionError::Tls { source },
+                    None => ConnectionError::Broken { source },
+                },
+                other => other,
+            };
+            call.connection_error(endpoint, source)
+        })
     }
 
     /// Opens an answer that has no end: on the first endpoint, since each server has logs of its own.

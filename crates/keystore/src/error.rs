@@ -61,16 +61,37 @@ impl StoreError {
         }
     }
 
-    /// The error with all its causes, for a log.
+    /// The error with all its causes, each once, for a log: many say those below them too.
     #[must_use]
     pub fn in_full(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let words = error.to_string();
+            if !text.contains(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
             cause = error.source();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::StoreError;
+
+    #[test]
+    fn causes_are_told_once() {
+        let below = io::Error::other("connection refused");
+        let above = StoreError::unreachable("no answer", io::Error::other(below));
+        let above = StoreError::failed("cannot read key 'k'", above);
+        assert_eq!(
+            above.in_full(),
+            "cannot read key 'k': key store is not reachable: no answer: connection refused"
+        );
     }
 }

@@ -77,9 +77,18 @@ impl Server {
         certificate: CertificateDer<'static>,
         answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::start_refusing(None, certificate, answer).await
+    }
+
+    /// Turns every client certificate down for this reason.
+    pub(crate) async fn start_refusing(
+        refusal: Option<rustls::CertificateError>,
+        certificate: CertificateDer<'static>,
+        answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(tls_config(certificate.clone())));
+        let acceptor = TlsAcceptor::from(Arc::new(tls_config(certificate.clone(), refusal)));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (log, answer) = (Arc::clone(&seen), Arc::new(answer));
         tokio::spawn(async move {
@@ -167,7 +176,10 @@ async fn see(request: Request<Incoming>, caller: Option<Identity>) -> Seen {
     }
 }
 
-fn tls_config(certificate: CertificateDer<'static>) -> ServerConfig {
+fn tls_config(
+    certificate: CertificateDer<'static>,
+    refusal: Option<rustls::CertificateError>,
+) -> ServerConfig {
     let key = ApiKey::parse(SERVER_KEY)
         .unwrap()
         .expose_pkcs8_der()
@@ -178,6 +190,7 @@ fn tls_config(certificate: CertificateDer<'static>) -> ServerConfig {
         .unwrap()
         .with_client_cert_verifier(Arc::new(AnyClient {
             provider,
+            refusal,
             hints: vec![DistinguishedName::from(vec![0x30, 0])],
         }))
         .with_single_cert(
@@ -189,10 +202,11 @@ fn tls_config(certificate: CertificateDer<'static>) -> ServerConfig {
     config
 }
 
-/// Takes every certificate, and names a CA that no client has: a client that listened would send none.
+/// Takes every certificate unless it is to refuse them, and names a CA that no client has: a client that listened would send none.
 #[derive(Debug)]
 struct AnyClient {
     provider: Arc<rustls::crypto::CryptoProvider>,
+    refusal: Option<rustls::CertificateError>,
     hints: Vec<DistinguishedName>,
 }
 
@@ -207,7 +221,10 @@ impl ClientCertVerifier for AnyClient {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
+        match &self.refusal {
+            Some(refusal) => Err(rustls::Error::InvalidCertificate(refusal.clone())),
+            None => Ok(ClientCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(

@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rustls::CertificateError;
 use rustls_pki_types::CertificateDer;
 use strongroom_kes_client::certificate::{Request, self_signed};
 use strongroom_kes_client::{ApiKey, ConnectionError, Credentials, Endpoint, Error, Trust};
@@ -156,4 +157,40 @@ async fn certificates_in_files_are_credentials_too() {
         Credentials::api_key(ApiKey::parse(CLIENT_KEY).unwrap()).unwrap()
     );
     assert!(!shown.contains("kes:v1"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_refused_client_certificate_is_told_in_words() {
+    for (refusal, words) in [
+        (
+            CertificateError::Expired,
+            "the server refused the client certificate: it has expired",
+        ),
+        (
+            CertificateError::UnknownIssuer,
+            "the server refused the client certificate: it knows none of the authorities that signed it",
+        ),
+        (
+            CertificateError::Revoked,
+            "the server refused the client certificate (CertificateRevoked)",
+        ),
+    ] {
+        let certificate = certificate(&Request {
+            ip_addresses: vec!["127.0.0.1".parse().unwrap()],
+            is_server: true,
+            lifetime: Duration::from_secs(3600),
+            ..Default::default()
+        });
+        let server =
+            Server::start_refusing(Some(refusal), certificate, |_| json(200, VERSION)).await;
+        let client = server.client();
+        for _ in 0..2 {
+            let error = client.version().await.unwrap_err();
+            assert!(is_tls_error(&error), "{error}");
+            assert!(
+                error.to_string().ends_with(&format!("tls: {words}")),
+                "{error}"
+            );
+        }
+    }
 }
