@@ -10,7 +10,6 @@ import functools
 import http.client
 import ipaddress
 import json
-import os
 import re
 import signal
 import socket
@@ -308,7 +307,7 @@ class Services:
         else:
             text = text.replace(transit, "")
         bao.root(f"sys/policies/acl/{engine}", policy=policy.replace('"kv/', f'"{engine}/'))
-        env, secrets, facts = {}, [], {}
+        env, secrets = {}, []
         if variant == "kubernetes":
             assert bao.reviewer
             bao.root(f"auth/kubernetes/role/{engine}", bound_service_account_names="kes",
@@ -321,7 +320,7 @@ class Services:
         else:
             env["ROLE_ID"], env["SECRET_ID"] = bao.approle(engine, **role)
             secrets = [env["SECRET_ID"]]
-        return Store(kind, text, bao.url, "Hashicorp Vault", env, secrets, bao, engine=engine, **facts)
+        return Store(kind, text, bao.url, "Hashicorp Vault", env, secrets, bao, engine=engine)
 
     def aws(self, kind):
         region, url = REGIONS[self.unique() % len(REGIONS)], f"http://127.0.0.1:{self.moto.port}"
@@ -383,9 +382,8 @@ class Wire:
         return f"{store.endpoint.split('://')[0]}://127.0.0.1:{self.port}"
 
     def mend(self):
-        listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
-        self.listener = listener
-        threading.Thread(target=self.accept, args=[listener], daemon=True).start()
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
 
     def cut(self):
         """Connections end, and no new ones are taken."""
@@ -414,25 +412,16 @@ class Wire:
         while True:
             try:
                 client, _ = listener.accept()
+            except OSError:  # cut
+                return
+            try:
                 server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
-                if listener.fileno() < 0 or self.listener is not listener:
-                    return
-                if not self.is_listening(listener):
-                    return
-                with contextlib.suppress(OSError, UnboundLocalError):
-                    client.close()
+                client.close()
                 continue
             self.open |= {client, server}
             for pair in ((client, server), (server, client)):
                 threading.Thread(target=self.carry, args=pair, daemon=True).start()
-
-    @staticmethod
-    def is_listening(listener):
-        try:
-            return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-        except OSError:
-            return False
 
     def carry(self, source, sink):
         try:
