@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -534,7 +535,12 @@ class Client:
             200, {"plaintext": made["plaintext"]})
 
     def names(self):
-        return self("GET", "/v1/key/list/")[1]["names"]
+        """All of them, page after page."""
+        names, page = [], {"continue_at": ""}
+        while "continue_at" in page:
+            page = self("GET", f"/v1/key/list/{quote(page['continue_at'])}")[1]
+            names += page["names"]
+        return names
 
 
 def assert_tells_no(text, secrets):

@@ -3,8 +3,11 @@ failure is one sentence in the log, keys that are remembered go on working, and 
 
 import concurrent.futures
 import contextlib
+import http.client
 import http.server
+import itertools
 import json
+import random
 import signal
 import ssl
 import subprocess
@@ -110,6 +113,78 @@ def test_a_keystore_that_goes_and_comes_back_takes_no_key_with_it(services, kind
         kes = server.client()
         for key, made in [("known", known), ("known", later), (DECLARED, declared)]:
             kes.decrypts(key, made)
+
+
+def test_connections_that_break_at_any_moment_cost_no_key(services, kind, tmp_path):
+    with wired(services, tmp_path, kind, cache="1h") as (server, wire):
+        began = time.monotonic()
+
+        def is_over(made):
+            """Not before one was made: some services take many requests for that."""
+            seconds = time.monotonic() - began
+            return seconds > 30 or (seconds > 2 and made)
+
+        def work(worker):
+            """Names of keys that were made, and data keys that were had."""
+            kes, made, data, counter = server.client(), set(), [], itertools.count()
+            while not is_over(made):
+                key = f"key-{worker}-{next(counter)}"
+                status, body = kes.create(key)
+                assert status in (200, 400, 502), (status, body)
+                if status == 200:
+                    made.add(key)
+                status, dek = kes("POST", f"/v1/key/generate/{key}", {})
+                assert status in (200, 404, 502), (status, dek)
+                assert status != 404 or key not in made, f"{key} was made and is not there"
+                if status == 200:
+                    data.append((key, dek))
+            return made, data
+
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            working = [pool.submit(work, worker) for worker in range(3)]
+            while not all(future.done() for future in working):
+                time.sleep(random.uniform(0.01, 0.4))
+                wire.drop()
+        outcomes = [future.result() for future in working]
+        made = set().union(*(names for names, _ in outcomes))
+        assert made, server.errors()
+        server.restart()
+        kes = server.client()
+        names = kes.names()
+        assert made <= set(names) and names == sorted(set(names))
+        for _, data in outcomes:
+            for key, dek in data:
+                kes.decrypts(key, dek)
+
+
+@pytest.mark.parametrize("kind", ["fs", "vault v2", "sdkms"])
+def test_a_server_that_is_killed_while_it_makes_keys_has_all_that_it_promised(services, kind, tmp_path):
+    store = services.store(kind)
+    with KeyStoreServer(tmp_path / "kes", services, store) as server:
+        promised = []
+
+        def work():
+            kes = server.client()
+            for i in range(10_000):
+                key = f"key-{i}"
+                assert kes.create(key) == (200, "")
+                promised.append((key, kes.generate(key)))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            working = pool.submit(work)
+            until(lambda: len(promised) > 20 or working.done())
+            server.kill()
+            with pytest.raises((OSError, http.client.HTTPException)):
+                working.result()
+        server.start()
+        kes = server.client()
+        for key, made in promised:
+            kes.decrypts(key, made)
+        # One more may be there, of which the client was not told; it is whole too.
+        names = kes.names()
+        assert len(names) - len(promised) in (1, 2), "those and the declared one"
+        for key in names:
+            kes.generate(key)
 
 
 def timed(client, *request):
