@@ -16,6 +16,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
@@ -28,6 +29,11 @@ use crate::{KeyStore, Page, StoreError, StoredValue, VALUE_BYTES_MAX};
 const KEY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: u32 = 0o755;
 const TEMPORARY_PREFIX: &str = ".strongroom-";
+/// Hexadecimal digits of a number of 64 bits.
+const NUMBER_DIGITS: usize = 16;
+/// A temporary file lives for as long as one write. This is far longer, also where the clock of a file server differs from
+/// ours: what is older was left by a crash, and is not of another server that is writing now.
+const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// openat2(2) asks to try again when something was renamed while it followed links.
 const OPEN_ATTEMPTS: usize = 8;
 
@@ -49,7 +55,7 @@ struct Directory {
 }
 
 impl FsStore {
-    /// Opens a directory of keys, and makes it when it is missing.
+    /// Opens a directory of keys, and makes it when it is missing. Removes what crashes left there long ago.
     ///
     /// # Errors
     /// [`StoreError::Other`] when the path is a file or cannot be opened.
@@ -67,14 +73,17 @@ impl FsStore {
         let temporary_nonce =
             getrandom::u64().map_err(|e| StoreError::other(format!("no randomness: {e}")))?;
         let temporary_count = AtomicU64::new(0);
-        Ok(Self(Arc::new(Directory {
+        let directory = Directory {
             path,
             handle,
             temporary_nonce,
             identity,
             temporary_count,
             has_links: AtomicBool::new(true),
-        })))
+        };
+        // A directory that may only be read has none, or keeps them: its keys can be used all the same.
+        let _ = directory.sweep(SystemTime::now());
+        Ok(Self(Arc::new(directory)))
     }
 
     /// The directory.
@@ -102,6 +111,21 @@ fn make_directory(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(path)
+}
+
+/// A name as [`Directory::temporary_name`] makes them, and no other.
+fn is_temporary(name: &str) -> bool {
+    let is_number = |text: &str| {
+        text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && !text.is_empty()
+    };
+    name.strip_prefix(TEMPORARY_PREFIX)
+        .and_then(|rest| rest.split_once('-'))
+        .is_some_and(|(nonce, count)| {
+            nonce.len() == NUMBER_DIGITS
+                && count.len() <= NUMBER_DIGITS
+                && is_number(nonce)
+                && is_number(count)
+        })
 }
 
 /// What `link(2)` answers where there are no links; EPERM by its manual, the others by what is seen.
@@ -197,7 +221,8 @@ impl Directory {
             )
             .map_err(io::Error::from)
         });
-        // A leftover is harmless: it is listed by nobody, and holds a key that was never used.
+        // A crash before this leaves key text under a name that nobody lists, which `sweep` removes later: the key that it
+        // belongs to may be deleted by then.
         let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
         outcome
     }
@@ -205,6 +230,30 @@ impl Directory {
     fn temporary_name(&self) -> String {
         let count = self.temporary_count.fetch_add(1, Ordering::Relaxed);
         format!("{TEMPORARY_PREFIX}{:016x}-{count:x}", self.temporary_nonce)
+    }
+
+    /// Removes the temporary files of processes that are gone.
+    fn sweep(&self, now: SystemTime) -> io::Result<()> {
+        let mut is_changed = false;
+        for entry in rustix::fs::Dir::read_from(&self.handle)? {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().ok().filter(|n| is_temporary(n)) else {
+                continue;
+            };
+            let Ok(stat) = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            let written = u64::try_from(stat.st_mtime).ok().and_then(|seconds| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+            });
+            // A time in the future tells nothing of the age.
+            let age = written.and_then(|written| now.duration_since(written).ok());
+            if is_file && age.is_some_and(|age| age > STALE_AFTER) {
+                is_changed |= rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).is_ok();
+            }
+        }
+        if is_changed { self.sync() } else { Ok(()) }
     }
 
     fn write_new(&self, file_name: &str, value: &StoredValue) -> io::Result<()> {

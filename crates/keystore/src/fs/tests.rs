@@ -93,6 +93,61 @@ async fn what_a_crash_leaves_behind_is_neither_listed_nor_in_the_way() {
 }
 
 #[tokio::test]
+async fn key_text_that_a_crash_left_is_removed_at_the_next_start_and_nothing_else_is() {
+    let (folder, store) = store();
+    store.create(&name("k"), value("text")).await.unwrap();
+    let path = |name: &str| store.path().join(name);
+    let old = SystemTime::now() - STALE_AFTER - Duration::from_secs(60);
+    let age = |path: &Path| {
+        let file = std::fs::File::open(path).unwrap();
+        file.set_modified(old).unwrap();
+    };
+    // As if the process had died between link and unlink: the same file under both names.
+    let stale = store.0.temporary_name();
+    std::fs::hard_link(path("k"), path(&stale)).unwrap();
+    let of_another = ".strongroom-0123456789abcdef-0";
+    std::fs::write(path(of_another), "half").unwrap();
+    let mut stays = vec!["k".to_owned()];
+    for foreign in [
+        ".strongroom-0123456789abcdef",
+        ".strongroom-0123456789abcdef-",
+        ".strongroom-0123456789ABCDEF-0",
+        ".strongroom-0123456789abcde-0",
+        ".strongroom-0123456789abcdef-0.bak",
+        ".strongroom-notes",
+        "strongroom-0123456789abcdef-0",
+    ] {
+        std::fs::write(path(foreign), "x").unwrap();
+        stays.push(foreign.to_owned());
+    }
+    for file in stays.iter().map(String::as_str).chain([of_another]) {
+        age(&path(file));
+    }
+    // Another server writes this one now.
+    let young = ".strongroom-fedcba9876543210-1f";
+    std::fs::write(path(young), "text").unwrap();
+    let directory = ".strongroom-fedcba9876543210-2";
+    std::fs::create_dir(path(directory)).unwrap();
+    age(&path(directory));
+    let link = ".strongroom-fedcba9876543210-3";
+    let outside = folder.path().join("outside");
+    std::fs::write(&outside, "x").unwrap();
+    age(&outside);
+    symlink(&outside, path(link)).unwrap();
+    stays.extend([young, directory, link].map(str::to_owned));
+
+    FsStore::open(store.path()).unwrap();
+    let mut there: Vec<String> = std::fs::read_dir(store.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    stays.sort();
+    assert_eq!(there, stays);
+    assert_eq!(store.get(&name("k")).await.unwrap().expose(), "text");
+}
+
+#[tokio::test]
 async fn lesson_18_links_folders_and_foreign_names_are_no_keys() {
     let (folder, store) = store();
     let outside = folder.path().join("secret");
