@@ -1,5 +1,7 @@
 //! What a configuration says of each kind of store: plain data, checked for shape only. The store's own crate opens it.
 
+mod place;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
