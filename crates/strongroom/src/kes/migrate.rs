@@ -93,12 +93,12 @@ pub(super) async fn run(args: MigrateArgs, shell: &mut Shell<'_>) -> Result<()> 
         anyhow!("no target specified: name a configuration file with '--to'. {see_help}")
     })?;
 
-    let source = open(from, shell).await?;
-    let target = open(to, shell).await?;
+    let (source, _) = open(from, shell).await?;
+    let (target, place) = open(to, shell).await?;
     // Whoever migrates to the same target at the same time would share our journal.
     let _lock = lock(to)?;
     let journal_file = args.journal.clone().unwrap_or_else(|| beside(to));
-    let journal = FileJournal::new(journal_file, target.describe());
+    let journal = FileJournal::new(journal_file, &target.describe(), place);
     let migration = Migration {
         source: Arc::clone(&source),
         target: Arc::clone(&target),
@@ -144,8 +144,8 @@ pub(super) async fn run(args: MigrateArgs, shell: &mut Shell<'_>) -> Result<()> 
     failures(&report)
 }
 
-/// The key store of a configuration file, logged in.
-async fn open(file: &Path, shell: &mut Shell<'_>) -> Result<Arc<dyn KeyStore>> {
+/// The key store of a configuration file, logged in, and which place it is.
+async fn open(file: &Path, shell: &mut Shell<'_>) -> Result<(Arc<dyn KeyStore>, String)> {
     // The keystore section may hold passwords.
     let text = Zeroizing::new(
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
@@ -166,7 +166,7 @@ async fn open(file: &Path, shell: &mut Shell<'_>) -> Result<Arc<dyn KeyStore>> {
         |error: strongroom_keystore::StoreError| anyhow!("{}: {}", file.display(), error.in_full());
     let store = open_keystore(&config.keystore).await.map_err(in_file)?;
     store.connect().await.map_err(in_file)?;
-    Ok(store)
+    Ok((store, config.keystore.place()))
 }
 
 /// Beside the target's configuration, where only its operator reads and writes.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kes-migrate 1
-//! target <description of the key store>
+//! target <digest of its settings> <description of the key store>
 //! name <key>
 //! <the stored value, to the end of the file>
 //! ```
@@ -28,13 +28,20 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct FileJournal {
     path: PathBuf,
+    /// What the target is called …
     target: String,
+    /// … and [`strongroom_keystore::KeystoreConfig::place`]: many places are called the same.
+    place: String,
 }
 
 impl FileJournal {
-    pub(super) fn new(path: PathBuf, target: String) -> Self {
+    pub(super) fn new(path: PathBuf, target: &str, place: String) -> Self {
         let target = target.replace(['\n', '\r'], " ");
-        Self { path, target }
+        Self {
+            path,
+            target,
+            place,
+        }
     }
 
     /// Where the old value is, should there be one: added to what went wrong.
@@ -71,7 +78,8 @@ impl Journal for FileJournal {
             .create_new(true)
             .mode(0o600)
             .open(&half)?;
-        write!(file, "{FIRST_LINE}\ntarget {}\nname {name}\n", self.target)?;
+        let (place, target) = (&self.place, &self.target);
+        write!(file, "{FIRST_LINE}\ntarget {place} {target}\nname {name}\n")?;
         file.write_all(old.expose().as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&half, &self.path)?;
@@ -94,7 +102,15 @@ impl Journal for FileJournal {
         else {
             return Err(self.unusable("is no journal of a migration; move it away"));
         };
-        if target != self.target {
+        let (place, target) = target.split_once(' ').unwrap_or((target, ""));
+        if place != self.place && target == self.target {
+            return Err(self.unusable(&format!(
+                "holds a value of {target} as it was configured before, and the settings that say where keys lie there \
+                 (engine, prefix, namespace, project, region, path and the like) are others now; put them back as they \
+                 were and run the same command again"
+            )));
+        }
+        if place != self.place {
             return Err(self.unusable(&format!(
                 "holds a value of another key store ({target}); run the migration to that one again first"
             )));
@@ -124,7 +140,7 @@ mod tests {
     fn a_value_is_kept_byte_for_byte_where_nobody_else_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kes.yml.migrate-journal");
-        let journal = FileJournal::new(path.clone(), "Filesystem: /keys".to_owned());
+        let journal = FileJournal::new(path.clone(), "Filesystem: /keys", "a".repeat(64));
         assert!(journal.kept().unwrap().is_none());
         let name = KeyName::parse("my-key").unwrap();
         let text = "{\"bytes\":\"x\"}\n\nname other\n";
@@ -139,15 +155,47 @@ mod tests {
         let (kept_name, kept) = journal.kept().unwrap().unwrap();
         assert_eq!((kept_name, kept.expose()), (name, text));
 
-        let other = FileJournal::new(path, "Filesystem: /other".to_owned());
+        let other = FileJournal::new(path.clone(), "Filesystem: /other", "b".repeat(64));
         let error = other.kept().unwrap_err().to_string();
         assert!(
             error.contains("another key store (Filesystem: /keys)"),
             "{error}"
         );
+        assert!(path.exists(), "it stays for the run that it belongs to");
         journal.forget().unwrap();
         journal.forget().unwrap();
         assert!(journal.kept().unwrap().is_none() && journal.hint().is_empty());
+    }
+
+    #[test]
+    fn a_value_does_not_go_back_to_another_place_of_the_same_server() {
+        use strongroom_keystore::KeystoreConfig;
+        use strongroom_keystore::config::Aws;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let journal = |region: &str| {
+            let config = KeystoreConfig::Aws(Box::new(Aws {
+                endpoint: "sm.example".to_owned(),
+                region: region.to_owned(),
+                kms_key: None,
+                credentials: None,
+            }));
+            FileJournal::new(
+                path.clone(),
+                "AWS SecretsManager: sm.example",
+                config.place(),
+            )
+        };
+        let name = KeyName::parse("my-key").unwrap();
+        let value = StoredValue::new(Zeroizing::new("the value".to_owned())).unwrap();
+        journal("eu-west-1").keep(&name, &value).unwrap();
+        let error = journal("eu-central-1").kept().unwrap_err().to_string();
+        for part in ["as it was configured before", "sm.example", "put them back"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!error.contains("the value"), "{error}");
+        let (kept_name, kept) = journal("eu-west-1").kept().unwrap().unwrap();
+        assert_eq!((kept_name, kept.expose()), (name, "the value"));
     }
 
     #[test]
@@ -161,7 +209,7 @@ mod tests {
             "secret",
         ] {
             std::fs::write(&path, text).unwrap();
-            let error = FileJournal::new(path.clone(), "t".to_owned())
+            let error = FileJournal::new(path.clone(), "t", String::new())
                 .kept()
                 .unwrap_err()
                 .to_string();
