@@ -18,6 +18,7 @@ use serde_json::json;
 use strongroom_keystore::StoreError;
 use strongroom_keystore::config::{Gcp, GcpCredentials};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
@@ -30,6 +31,9 @@ const ATTEMPTS_MAX: u32 = 3;
 const RETRIES_MAX: Duration = Duration::from_secs(8);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A client that replaced another is kept for so long at least, and what Google says against it is the answer meanwhile:
+/// each client has a task of its own that asks for tokens, and with credentials that are dead every call would start one.
+const REPLACEMENT_HOLDS: Duration = Duration::from_secs(5);
 /// Google's, for every service account (developers.google.com/identity/protocols/oauth2/service-account).
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 /// What a token is for when the configuration does not say: Secret Manager takes no narrower scope.
@@ -179,6 +183,23 @@ impl fmt::Debug for Client {
 struct Current {
     made: u64,
     service: Option<(SecretManagerService, Credentials)>,
+    /// When one was last dropped, to be replaced.
+    dropped: Option<Instant>,
+    /// What the replacement was told, and when.
+    refused: Option<(Instant, Refusal)>,
+}
+
+impl Current {
+    fn is_replaced_lately(&self) -> bool {
+        self.dropped
+            .is_some_and(|when| when.elapsed() < REPLACEMENT_HOLDS)
+    }
+
+    fn remembered(&self) -> Option<Refusal> {
+        let (when, refusal) = self.refused.as_ref()?;
+        let is_fresh = when.elapsed() < REPLACEMENT_HOLDS;
+        refusal.of_identity().filter(|_| is_fresh)
+    }
 }
 
 /// A client that was current when it was asked for.
@@ -244,12 +265,22 @@ impl Client {
         Ok((service, credentials))
     }
 
-    /// Only the one that failed: others may have made a new one meanwhile.
-    async fn forget(&self, number: u64) {
+    /// A client was refused. Is there another one to try, or to be made?
+    async fn give_up(&self, number: u64, refusal: &Refusal) -> bool {
         let mut current = self.current.lock().await;
-        if current.made == number {
-            current.service = None;
+        if current.made != number {
+            // Somebody made a new one meanwhile.
+            return true;
         }
+        if current.is_replaced_lately() {
+            current.refused = refusal
+                .of_identity()
+                .map(|refusal| (Instant::now(), refusal));
+            return false;
+        }
+        current.dropped = Some(Instant::now());
+        current.service = None;
+        true
     }
 
     /// One call. A token that Google no longer takes is replaced once; such a call was not carried out.
@@ -260,23 +291,29 @@ impl Client {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        if let Some(refusal) = self.current.lock().await.remembered() {
+            return Err(refusal);
+        }
+        let held = self.held().await.map_err(Refusal::Store)?;
+        let refusal = match request(held.service).await.map_err(Refusal::of) {
+            Err(refusal) if self.is_of_identity(&refusal) => refusal,
+            outcome => return outcome,
+        };
+        if !self.give_up(held.number, &refusal).await {
+            return Err(refusal);
+        }
         let held = self.held().await.map_err(Refusal::Store)?;
         let outcome = request(held.service).await.map_err(Refusal::of);
-        match outcome {
-            Err(Refusal::Unauthenticated { .. } | Refusal::Credentials { .. })
-                if !matches!(self.credential, Credential::Anonymous) =>
-            {
-                self.forget(held.number).await;
-                let held = self.held().await.map_err(Refusal::Store)?;
-                let outcome = request(held.service).await.map_err(Refusal::of);
-                if let Err(Refusal::Unauthenticated { .. } | Refusal::Credentials { .. }) = outcome
-                {
-                    self.forget(held.number).await;
-                }
-                outcome
-            }
-            outcome => outcome,
+        if let Err(refusal) = &outcome
+            && self.is_of_identity(refusal)
+        {
+            self.give_up(held.number, refusal).await;
         }
+        outcome
+    }
+
+    fn is_of_identity(&self, refusal: &Refusal) -> bool {
+        !matches!(self.credential, Credential::Anonymous) && refusal.of_identity().is_some()
     }
 
     /// Any HTTP answer counts, a refusal too. Gives the answer's `Date`.
@@ -298,8 +335,11 @@ impl Client {
         match held.credentials.headers(http::Extensions::new()).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.forget(held.number).await;
-                Err(Refusal::of(Error::authentication(error)).on("getting a token"))
+                let refusal = Refusal::of(Error::authentication(error));
+                if self.is_of_identity(&refusal) {
+                    self.give_up(held.number, &refusal).await;
+                }
+                Err(refusal.on("getting a token"))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What Secret Manager says when it does not do what it was asked, in words.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::error::{CredentialsError, Error};
@@ -30,7 +31,7 @@ pub(crate) enum Refusal {
     },
     /// No credentials, or Google's token service refuses them.
     Credentials {
-        source: Error,
+        source: Arc<Error>,
     },
     Unreachable {
         source: Error,
@@ -59,7 +60,9 @@ impl Refusal {
             return if cause.is_some_and(CredentialsError::is_transient) {
                 Self::Unreachable { source: error }
             } else {
-                Self::Credentials { source: error }
+                Self::Credentials {
+                    source: Arc::new(error),
+                }
             };
         }
         if let Some(status) = error.status() {
@@ -121,6 +124,19 @@ impl Refusal {
                 reason: "the request to Google Secret Manager could not be made".to_owned(),
                 source: Some(error),
             },
+        }
+    }
+
+    /// The same again, where it is about who we are.
+    pub(crate) fn of_identity(&self) -> Option<Self> {
+        match self {
+            Self::Unauthenticated { message } => Some(Self::Unauthenticated {
+                message: message.clone(),
+            }),
+            Self::Credentials { source } => Some(Self::Credentials {
+                source: Arc::clone(source),
+            }),
+            _ => None,
         }
     }
 
