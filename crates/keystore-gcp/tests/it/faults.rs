@@ -35,7 +35,12 @@ async fn a_listing_follows_the_tokens_to_the_end() {
     let page = store.list("", None, 10).await.unwrap();
     let names: Vec<&str> = page.names.iter().map(|n| n.as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "z"]);
-    assert_eq!(requests.lock().unwrap().len(), 3);
+    let requests = requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 3);
+    assert!(
+        requests.iter().all(|line| line.contains("pageSize=250")),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test]
@@ -213,6 +218,20 @@ async fn an_unknown_project_is_told_at_the_start() {
     let (endpoint, _) = serve(|_| error(404, "NOT_FOUND")).await;
     let error = store(&endpoint, "p").await.connect().await.unwrap_err();
     assert!(error.to_string().contains("project 'p'"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unknown_project_is_no_missing_key_where_none_was_asked_for() {
+    let (endpoint, _) = serve(|_| error(404, "NOT_FOUND")).await;
+    let store = store(&endpoint, "p").await;
+    let created = store.create(&name("k"), value("v")).await.unwrap_err();
+    let listed = store.list("", None, 10).await.unwrap_err();
+    for failed in [created, listed] {
+        let StoreError::Other { reason, .. } = &failed else {
+            panic!("{failed:?}");
+        };
+        assert!(reason.contains("does not know project 'p'"), "{reason}");
+    }
 }
 
 #[tokio::test]
