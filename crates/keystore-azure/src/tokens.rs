@@ -19,6 +19,10 @@ const RENEW_MAX: Duration = Duration::from_secs(2);
 /// After a failed renewal.
 const RENEW_PAUSE: Duration = Duration::from_secs(30);
 
+/// A refused login is believed for so long, and a token that the vault refuses is replaced once in that time: otherwise
+/// every call would be a login, and Entra ID throttles and locks applications out that keep trying.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(5);
+
 /// A token that was good when it was given.
 pub(crate) struct Token {
     pub(crate) text: SecretText,
@@ -49,17 +53,21 @@ struct State {
     token: Option<Arc<Token>>,
     renew: Option<Instant>,
     failed: Option<Failed>,
+    /// When a token was last dropped because the vault refused it.
+    dropped: Option<Instant>,
 }
 
 /// A login that failed: whoever waited for it meanwhile gets the same answer, and does not try by himself.
 struct Failed {
     at: Instant,
     is_unreachable: bool,
+    /// The source answered, and said no.
+    is_refusal: bool,
     reason: String,
 }
 
 impl Failed {
-    fn of(error: &StoreError) -> Self {
+    fn of(error: &StoreError, is_refusal: bool) -> Self {
         let is_unreachable = matches!(error, StoreError::Unreachable { .. });
         let reason = match error {
             StoreError::Unreachable { reason, .. } => reason.clone(),
@@ -68,8 +76,14 @@ impl Failed {
         Self {
             at: Instant::now(),
             is_unreachable,
+            is_refusal,
             reason,
         }
+    }
+
+    /// Is it the answer for somebody who arrived then?
+    fn is_for(&self, arrived: Instant) -> bool {
+        self.at >= arrived || (self.is_refusal && self.at.elapsed() < REFUSAL_HOLDS)
     }
 
     fn again(&self) -> StoreError {
@@ -113,7 +127,7 @@ impl Tokens {
             return Ok(token);
         }
         if let Some(failed) = &self.state().failed
-            && failed.at >= arrived
+            && failed.is_for(arrived)
         {
             return Err(failed.again());
         }
@@ -146,9 +160,11 @@ impl Tokens {
     }
 
     async fn log_in(&self, web: &Web, resource: &str) -> Result<Arc<Token>, StoreError> {
+        let mut is_refusal = false;
         let outcome = async {
             let call = self.source.call(resource).await?;
             let answer = web.exchange(&self.source.whom(), &call).await?;
+            is_refusal = (400..500).contains(&answer.status);
             self.source.read(&answer, (self.clock)())
         }
         .await;
@@ -168,22 +184,32 @@ impl Tokens {
                 Ok(token)
             }
             Err(error) => {
-                state.failed = Some(Failed::of(&error));
+                state.failed = Some(Failed::of(&error, is_refusal));
                 Err(error)
             }
         }
     }
 
-    /// The vault does not take it. Only that one goes: there may be a newer.
-    pub(crate) fn refuse(&self, token: &Token) {
+    /// The vault does not take it. Only that one goes: there may be a newer. False where it stays, since it came for another
+    /// that the vault did not take just before: then it is not the token.
+    pub(crate) fn refuse(&self, token: &Token) -> bool {
         let mut state = self.state();
         if state
             .token
             .as_ref()
-            .is_some_and(|t| t.number == token.number)
+            .is_none_or(|t| t.number != token.number)
         {
-            state.token = None;
+            return true;
         }
+        if state
+            .dropped
+            .is_some_and(|when| when.elapsed() < REFUSAL_HOLDS)
+        {
+            return false;
+        }
+        state.dropped = Some(Instant::now());
+        state.token = None;
+        true
     }
 
     pub(crate) fn source(&self) -> &Source {

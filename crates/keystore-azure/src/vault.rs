@@ -151,8 +151,7 @@ impl Vault {
             if answer.status != 401 {
                 return Ok(answer);
             }
-            self.tokens.refuse(&token);
-            if is_second {
+            if !self.tokens.refuse(&token) || is_second {
                 return Ok(answer);
             }
             is_second = true;

@@ -69,10 +69,25 @@ async fn a_refused_token_goes_and_a_newer_one_stays() {
         };
         state.token = Some(Arc::new(newer));
     }
-    tokens.refuse(&old);
+    assert!(tokens.refuse(&old));
     let newer = tokens.get(&web, "r").await.unwrap();
     assert_eq!(newer.text.expose(), "newer");
-    tokens.refuse(&newer);
+    assert!(tokens.refuse(&newer));
+    assert!(tokens.current(Instant::now()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_replaced_for_a_refusal_once_in_a_while() {
+    let (tokens, web) = (tokens(), Web::new(None).unwrap());
+    let life = Duration::from_secs(1000);
+    put(&tokens, life, life);
+    assert!(tokens.refuse(&tokens.get(&web, "r").await.unwrap()));
+    put(&tokens, life, life);
+    let next = tokens.get(&web, "r").await.unwrap();
+    assert!(!tokens.refuse(&next), "it came for a refused one just now");
+    assert!(tokens.current(Instant::now()).is_some(), "and stays");
+    tokio::time::advance(REFUSAL_HOLDS).await;
+    assert!(tokens.refuse(&next));
     assert!(tokens.current(Instant::now()).is_none());
 }
 

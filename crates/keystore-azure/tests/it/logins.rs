@@ -32,6 +32,48 @@ async fn many_callers_share_one_login_and_a_revoked_token_costs_one_more() {
 }
 
 #[tokio::test]
+async fn a_vault_that_takes_no_token_costs_two_logins_and_not_two_a_call() {
+    let Some(fake) = Fake::start() else { return };
+    let store = fake.store().await;
+    fake.control("settings", r#"{"token_seconds":3600}"#).await;
+    store.connect().await.unwrap();
+    fake.control(
+        "answer",
+        r#"{"match":"/secrets","status":401,"times":1000}"#,
+    )
+    .await;
+    let started = std::time::Instant::now();
+    for _ in 0..40 {
+        let error = store.get(&name("k")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Other { .. }), "{error:?}");
+    }
+    // One at the start, one for the first refusal, and one for each five seconds that a busy machine takes for this.
+    let allowed = 2 + usize::try_from(started.elapsed().as_secs() / 5).unwrap();
+    let logins = fake.asked(TOKEN).await;
+    assert!((2..=allowed).contains(&logins), "{logins}");
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_tried_again_for_each_call() {
+    let Some(fake) = Fake::start() else { return };
+    let mut config = fake.config();
+    config.credentials = AzureCredentials::ClientSecret {
+        tenant_id: "a-tenant".to_owned(),
+        client_id: "an-application".to_owned(),
+        client_secret: SecretText::new("wrong".to_owned()),
+    };
+    let store = AzureStore::open(config, fake.surroundings()).await.unwrap();
+    let started = std::time::Instant::now();
+    for _ in 0..40 {
+        let error = store.get(&name("k")).await.unwrap_err();
+        assert!(error.to_string().contains("AADSTS7000215"), "{error}");
+    }
+    let allowed = 1 + usize::try_from(started.elapsed().as_secs() / 5).unwrap();
+    let logins = fake.asked(TOKEN).await;
+    assert!((1..=allowed).contains(&logins), "{logins}");
+}
+
+#[tokio::test]
 async fn a_token_that_the_vault_never_takes_is_told() {
     let Some(fake) = Fake::start() else { return };
     let store = fake.store().await;
