@@ -18,6 +18,8 @@ const RENEW_AT: f64 = 0.8;
 const SPREAD: f64 = 0.1;
 /// A token of a shorter life is not worth renewing: its role's maximum is near, or it is meant to be brief.
 const RENEWABLE_MIN: Duration = Duration::from_secs(30);
+/// Nor is a new one got more often than this in the background, however brief the lives are.
+const REPLACED_EVERY_MIN: Duration = Duration::from_secs(3);
 /// Tries before a new login.
 const RENEWALS_MAX: u32 = 3;
 /// Replicas of a cluster learn of a new token with delay: the old one serves on for so long at most.
@@ -35,7 +37,8 @@ pub(crate) fn due(since: Instant, ttl: Duration, is_renewable: bool, fraction: f
     if ttl.is_zero() {
         return None;
     }
-    let at = since.checked_add(ttl.mul_f64(RENEW_AT - SPREAD * fraction))?;
+    let after = ttl.mul_f64(RENEW_AT - SPREAD * fraction);
+    let at = since.checked_add(after.max(REPLACED_EVERY_MIN))?;
     let by_renewal = is_renewable && ttl >= RENEWABLE_MIN;
     Some(Due { at, by_renewal })
 }
@@ -91,6 +94,11 @@ async fn extend<A: Authority>(inner: &Inner<A>, live: &Live, due: Due) {
 async fn is_renewed<A: Authority>(inner: &Inner<A>, live: &Live) -> bool {
     for attempt in 1..=RENEWALS_MAX {
         match inner.authority.renew(&live.token).await {
+            // No life is left to grant: for ever is what a login may say, but not of a token that had an end.
+            Ok(grant) if grant.ttl.is_zero() => {
+                tracing::warn!("the Vault token cannot be renewed beyond its end");
+                return false;
+            }
             Ok(grant) => {
                 inner.renewed(live, grant);
                 return true;

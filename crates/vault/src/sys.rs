@@ -157,7 +157,9 @@ impl Session {
         let request = Request::new(Verb::Read, &mount.namespace, &path);
         let info: MountInfo = match self.call(request).await {
             Ok(answer) if !answer.is_missing() => answer.data()?,
-            Ok(_) | Err(VaultError::Denied { .. } | VaultError::Refused { .. }) => return Ok(None),
+            Ok(_) | Err(VaultError::Denied { .. }) => return Ok(None),
+            // The caller remembers that Vault does not tell, so an error that passes must not look like it.
+            Err(VaultError::Refused { status, .. }) if status < 500 => return Ok(None),
             Err(error) => return Err(error),
         };
         // `generic` is what the engine was called before it had versions; cubbyholes and others are none.

@@ -16,6 +16,7 @@ struct World {
     may_not_look_up: AtomicBool,
     is_not_renewable: AtomicBool,
     ttl: AtomicU64,
+    renewals_grant_nothing: AtomicBool,
     login_fails: StdMutex<Option<VaultError>>,
     renewal_fails: StdMutex<Option<VaultError>>,
     login_hangs: AtomicBool,
@@ -51,7 +52,13 @@ impl Authority for Fake {
         self.0.renewals.fetch_add(1, SeqCst);
         match self.0.renewal_fails.lock().unwrap().clone() {
             Some(error) => Err(error),
-            None => Ok(self.grant(token.expose().parse().unwrap())),
+            None => {
+                let mut grant = self.grant(token.expose().parse().unwrap());
+                if self.0.renewals_grant_nothing.load(SeqCst) {
+                    grant.ttl = Duration::ZERO;
+                }
+                Ok(grant)
+            }
         }
     }
 
@@ -298,6 +305,31 @@ async fn brief_and_unrenewable_tokens_are_replaced_before_they_end() {
         assert_eq!(world.renewals.load(SeqCst), 0);
         assert_eq!(world.logins.load(SeqCst), 2);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_live_for_a_moment_are_no_storm_of_logins() {
+    for ttl in [1, 2, 3, 4] {
+        let (keeper, world) = keeper(ttl);
+        keeper.token().await.unwrap();
+        pass(300).await;
+        let logins = world.logins.load(SeqCst);
+        assert!((50..=101).contains(&logins), "{ttl} s: {logins} logins");
+        assert!(keeper.token().await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_grants_no_time_does_not_make_a_token_eternal() {
+    let (keeper, world) = keeper(1000);
+    world.renewals_grant_nothing.store(true, SeqCst);
+    keeper.token().await.unwrap();
+    pass(900).await;
+    assert_eq!(world.renewals.load(SeqCst), 1);
+    assert_eq!(world.logins.load(SeqCst), 2);
+    let live = keeper.token().await.unwrap();
+    assert_eq!(live.token.expose(), "2");
+    assert!(live.until.is_some());
 }
 
 #[tokio::test(start_paused = true)]
