@@ -77,7 +77,14 @@ class Sdkms(Fake):
         start = "" if self.settings.get("stuck") else query.get("start", "")
         names = sorted(name for name in self.objects if name > start)
         page = [{"name": name, "kid": self.objects[name]["kid"], "obj_type": "OPAQUE"} for name in names]
-        return 200, page[: int(query.get("limit", 100))]
+        # Objects need no name. Where they are sorted to is not documented.
+        nameless = [{"kid": f"nameless-{i}", "obj_type": "AES"} for i in range(self.settings.get("nameless", 0))]
+        if not self.settings.get("nameless_first"):
+            page += nameless
+        elif not start:
+            page = nameless + page
+        skip = 0 if self.settings.get("stuck") else int(query.get("offset", 0))
+        return 200, page[skip : skip + int(query.get("limit", 100))]
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ impl Sdkms {
         }
     }
 
-    async fn page(&self, start: Option<&str>) -> Result<Vec<Object>, Failure> {
+    /// Objects in the order of their names: those above `start`, without the first `skip` of them.
+    async fn page(&self, start: Option<&str>, skip: usize) -> Result<Vec<Object>, Failure> {
         let mut url = self.rest.url("/crypto/v1/keys");
         let limit = PAGE.to_string();
         url.query_pairs_mut()
@@ -131,6 +132,10 @@ impl Sdkms {
             .append_pair("limit", &limit);
         if let Some(start) = start {
             url.query_pairs_mut().append_pair("start", start);
+        }
+        if skip > 0 {
+            let skip = skip.to_string();
+            url.query_pairs_mut().append_pair("offset", &skip);
         }
         let request = self.request(Method::GET, url)?;
         let attempt = || self.rest.send(&request, read_refusal);
@@ -251,20 +256,27 @@ impl Vendor for Sdkms {
         }
     }
 
-    /// Each page starts behind the last name of the one before. Where that brings nothing new, the service does not
-    /// page as documented, and going on would never end.
+    /// Each page starts behind the last name of the one before; objects need no name, and a page of such ones is skipped by
+    /// its length. Where a page brings nothing new, the service does not page as documented, and going on would never end.
     async fn names(&self) -> Result<Vec<KeyName>, Failure> {
         let mut found = BTreeSet::new();
         let mut seen: HashSet<String> = HashSet::new();
         let mut start: Option<String> = None;
+        let mut skip = 0;
         loop {
-            let page = self.page(start.as_deref()).await?;
+            let page = self.page(start.as_deref(), skip).await?;
             let is_full = page.len() >= PAGE;
             let before = seen.len();
-            for name in page.into_iter().filter_map(|object| object.name) {
-                found.extend(KeyName::parse(&name).ok());
-                seen.insert(name.clone());
-                start = Some(name);
+            for object in page {
+                if let Some(name) = object.name.filter(|name| !name.is_empty()) {
+                    found.extend(KeyName::parse(&name).ok());
+                    seen.insert(format!("name {name}"));
+                    start = Some(name);
+                    skip = 0;
+                    continue;
+                }
+                skip += 1;
+                seen.extend(object.kid.map(|kid| format!("kid {kid}")));
             }
             if !is_full {
                 return Ok(found.into_iter().collect());

@@ -26,8 +26,8 @@ const RENEWAL_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MIN: Duration = Duration::from_secs(5);
 /// Waits double up to this: an appliance that is back is found within a minute.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// A refusal of our credentials is believed for so long. Without that every call would be a failed login, and an
-/// appliance that counts those locks the account.
+/// A refusal of our credentials is believed for so long, and a refused token replaced once in that time. Without that every
+/// call would be a login, and an appliance that counts those locks the account.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(5);
 
 /// A token, wiped on drop, never shown.
@@ -69,9 +69,15 @@ pub(crate) trait Issuer: fmt::Debug + Send + Sync + 'static {
     fn renew(&self, token: &Token) -> impl Future<Output = Result<Grant, Failure>> + Send;
 }
 
-/// Keeps a token. Dropping it ends its task.
+/// Keeps a token. Dropping it ends its task, also amid a login.
 #[derive(Debug)]
 pub(crate) struct Session<I> {
+    shared: Arc<Shared<I>>,
+}
+
+/// What the task has too while it renews. Only there: it holds a weak reference otherwise.
+#[derive(Debug)]
+struct Shared<I> {
     issuer: I,
     /// Held while a login is under way.
     login: Mutex<()>,
@@ -94,26 +100,72 @@ struct State {
 
 impl<I: Issuer> Session<I> {
     pub(crate) fn new(issuer: I) -> Arc<Self> {
-        Arc::new(Self {
+        let shared = Arc::new(Shared {
             issuer,
             login: Mutex::new(()),
             state: StdMutex::default(),
             changed: Arc::default(),
-        })
+        });
+        Arc::new(Self { shared })
     }
 
     #[cfg(test)]
     pub(crate) fn issuer(&self) -> &I {
-        &self.issuer
+        &self.shared.issuer
     }
 
+    /// The token; logs in where there is none.
+    pub(crate) async fn token(&self) -> Result<Arc<Token>, Failure> {
+        self.shared.token().await
+    }
+
+    /// Another token for one that was refused; none where another would fare no better.
+    pub(crate) async fn replace(&self, dead: &Arc<Token>) -> Result<Option<Arc<Token>>, Failure> {
+        self.shared.replace(dead).await
+    }
+
+    /// Makes a call with the token, and once more with another where the appliance does not know it any longer.
+    pub(crate) async fn with_token<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        call: impl Fn(Arc<Token>) -> F,
+    ) -> Result<T, Failure> {
+        let token = self.token().await?;
+        let failure = match call(Arc::clone(&token)).await {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        if failure.unauthorized().is_none() {
+            return Err(failure);
+        }
+        match self.replace(&token).await? {
+            Some(token) => call(token).await,
+            None => Err(failure),
+        }
+    }
+
+    /// Logs in whether or not there is a token: proves that the credentials are good now.
+    pub(crate) async fn log_in_anew(&self) -> Result<(), Failure> {
+        self.shared.log_in_anew().await
+    }
+}
+
+impl<I> Drop for Session<I> {
+    fn drop(&mut self) {
+        let state = self.shared.state.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeper) = &state.keeper {
+            keeper.abort();
+        }
+    }
+}
+
+impl<I: Issuer> Shared<I> {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while holding it, and each change is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The token; logs in where there is none.
-    pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Failure> {
+    async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Failure> {
         let seen = {
             let state = self.state();
             if let Some(token) = &state.token {
@@ -124,21 +176,18 @@ impl<I: Issuer> Session<I> {
         self.log_in(seen, |_| false).await
     }
 
-    /// Another token for one that was answered with `status`; none where another would fare no better.
-    pub(crate) async fn replace(
-        self: &Arc<Self>,
-        dead: &Arc<Token>,
-        status: u16,
-    ) -> Result<Option<Arc<Token>>, Failure> {
+    async fn replace(self: &Arc<Self>, dead: &Arc<Token>) -> Result<Option<Arc<Token>>, Failure> {
         let seen = {
             let state = self.state();
             match &state.token {
                 Some(token) if !Arc::ptr_eq(token, dead) => return Ok(Some(Arc::clone(token))),
                 _ => {}
             }
-            // 403 is also how a missing right is told, and a new token changes nothing of that.
-            let is_recent = state.replaced.is_some_and(|t| t.elapsed() < REFUSAL_HOLDS);
-            if status == 403 && is_recent {
+            // A missing right is told by 403 too, by some even by 401, and a new token changes nothing of that.
+            if state
+                .replaced
+                .is_some_and(|when| when.elapsed() < REFUSAL_HOLDS)
+            {
                 return Ok(None);
             }
             state.ended
@@ -148,27 +197,7 @@ impl<I: Issuer> Session<I> {
             .map(Some)
     }
 
-    /// Makes a call with the token, and once more with another where the appliance does not know it any longer.
-    pub(crate) async fn with_token<T, F: Future<Output = Result<T, Failure>>>(
-        self: &Arc<Self>,
-        call: impl Fn(Arc<Token>) -> F,
-    ) -> Result<T, Failure> {
-        let token = self.token().await?;
-        let failure = match call(Arc::clone(&token)).await {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
-        };
-        let Some(status) = failure.unauthorized() else {
-            return Err(failure);
-        };
-        match self.replace(&token, status).await? {
-            Some(token) => call(token).await,
-            None => Err(failure),
-        }
-    }
-
-    /// Logs in whether or not there is a token: proves that the credentials are good now.
-    pub(crate) async fn log_in_anew(self: &Arc<Self>) -> Result<(), Failure> {
+    async fn log_in_anew(self: &Arc<Self>) -> Result<(), Failure> {
         let _turn = self.login.lock().await;
         let grant = self.issuer.login().await;
         let grant = grant.map_err(|failure| Failure::Login(Box::new(failure)))?;
@@ -258,15 +287,6 @@ impl<I: Issuer> Session<I> {
     }
 }
 
-impl<I> Drop for Session<I> {
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keeper) = &state.keeper {
-            keeper.abort();
-        }
-    }
-}
-
 /// Half of the life, a little less at random.
 fn renewal_after(life: Option<Duration>) -> Duration {
     let half = match life {
@@ -278,7 +298,7 @@ fn renewal_after(life: Option<Duration>) -> Duration {
 }
 
 /// Renews the token whenever it is due, as long as somebody holds the session.
-async fn keep_alive<I: Issuer>(session: Weak<Session<I>>, changed: Arc<Notify>) {
+async fn keep_alive<I: Issuer>(session: Weak<Shared<I>>, changed: Arc<Notify>) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let Some(due) = session.upgrade().map(|session| session.state().renewal) else {

@@ -76,6 +76,11 @@ async fn ciphertrust_lists_what_stays_while_others_delete() {
 }
 
 #[tokio::test]
+async fn sdkms_objects_without_names_do_not_end_a_listing() {
+    claims::objects_without_names_do_not_end_a_listing().await;
+}
+
+#[tokio::test]
 async fn sdkms_tells_disabled_objects_and_other_conflicts() {
     claims::disabled_objects_and_other_conflicts_are_told().await;
 }

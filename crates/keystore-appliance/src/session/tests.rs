@@ -16,6 +16,7 @@ struct Counting {
     renewals: AtomicU32,
     is_broken: AtomicBool,
     refuses: AtomicBool,
+    hangs: AtomicBool,
 }
 
 const LIFE: Duration = Duration::from_secs(100);
@@ -51,6 +52,9 @@ impl Issuer for Counting {
 
     async fn renew(&self, _: &Token) -> Result<Grant, Failure> {
         self.renewals.fetch_add(1, Ordering::Relaxed);
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.grant()
     }
 }
@@ -147,7 +151,7 @@ async fn the_task_ends_with_the_session() {
 async fn a_dead_token_is_replaced_once_for_all_its_users() {
     let session = Session::new(Counting::default());
     let dead = session.token().await.unwrap();
-    let replaced = join_all((0..200).map(|_| session.replace(&dead, 401))).await;
+    let replaced = join_all((0..200).map(|_| session.replace(&dead))).await;
     let first = replaced[0].as_ref().unwrap().as_ref().unwrap();
     assert!(!Arc::ptr_eq(first, &dead));
     for token in &replaced {
@@ -158,6 +162,39 @@ async fn a_dead_token_is_replaced_once_for_all_its_users() {
     }
     assert_eq!(session.issuer().counts(), (2, 0));
     // A right that is missing is still missing with the next token.
-    let forbidden = session.replace(first, 403).await.unwrap();
+    let forbidden = session.replace(first).await.unwrap();
     assert!(forbidden.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_appliance_that_refuses_every_token_costs_no_login_a_call() {
+    let session = Session::new(Counting::default());
+    let calls = AtomicU32::new(0);
+    let refused = |_| async {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Err::<(), _>(Failure::Refused(Refusal::new(401, None, None)))
+    };
+    for _ in 0..100 {
+        let failure = session.with_token(refused).await.unwrap_err();
+        assert_eq!(failure.unauthorized(), Some(401), "{failure}");
+    }
+    assert_eq!(session.issuer().counts().0, 2);
+    assert_eq!(calls.load(Ordering::Relaxed), 101);
+    tokio::time::sleep(super::REFUSAL_HOLDS).await;
+    assert!(session.with_token(refused).await.is_err());
+    assert_eq!(session.issuer().counts().0, 3, "it may be the token again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_the_session_amid_a_renewal_that_hangs() {
+    let session = Session::new(Counting::default());
+    session.token().await.unwrap();
+    session.issuer().hangs.store(true, Ordering::Relaxed);
+    tokio::time::sleep(LIFE).await;
+    assert_eq!(session.issuer().counts(), (1, 1), "it is under way");
+    let metrics = tokio::runtime::Handle::current().metrics();
+    assert_eq!(metrics.num_alive_tasks(), 1);
+    drop(session);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(metrics.num_alive_tasks(), 0);
 }

@@ -457,6 +457,27 @@ pub(super) async fn a_listing_that_never_advances_ends(kind: Kind) {
     assert!(endless.contains("without end"), "{endless}");
 }
 
+pub(super) async fn objects_without_names_do_not_end_a_listing() {
+    let world = World::start(Kind::Sdkms);
+    world!(world);
+    let store = world.store();
+    for i in 0..150 {
+        world.plant(&format!("key-{i:03}"), "v").await;
+    }
+    for first in [true, false] {
+        world
+            .settings(json!({"nameless": 230, "nameless_first": first}))
+            .await;
+        let page = store.list("", None, 1000).await.unwrap();
+        assert_eq!(page.names.len(), 150, "nameless first: {first}");
+    }
+    world
+        .settings(json!({"nameless": 230, "nameless_first": true, "stuck": true}))
+        .await;
+    let endless = reason(store.list("", None, 10).await);
+    assert!(endless.contains("without end"), "{endless}");
+}
+
 pub(super) async fn what_stays_is_listed_while_others_delete() {
     let world = World::start(Kind::CipherTrust);
     world!(world);
