@@ -25,6 +25,48 @@ const LINGER_BYTES_MAX: usize = 8 << 20;
 /// Stands for "since the next look": requests do not ask for the time, the watch does it for them.
 const SINCE_NEXT_LOOK: u64 = u64::MAX;
 
+/// How finely the age of waiting answers is told. Those of the oldest group have waited for two turns at least, and three
+/// groups let a turn be half of what a client may take.
+const GROUPS: usize = 3;
+
+/// Answers that wait for their client to take them, in groups by age.
+///
+/// On HTTP/2 a client that grants no window lets an answer wait while the socket itself stands still for nobody: without
+/// this, whoever may connect could have any number of answers kept for it, for ever.
+#[derive(Debug, Default)]
+struct Waiting {
+    groups: [AtomicUsize; GROUPS],
+    newest: AtomicUsize,
+    turned_at: AtomicU64,
+}
+
+impl Waiting {
+    fn add(&self) -> usize {
+        let group = self.newest.load(Ordering::Relaxed) % GROUPS;
+        self.groups[group].fetch_add(1, Ordering::Relaxed);
+        group
+    }
+
+    fn remove(&self, group: usize) {
+        self.groups[group].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Turns the groups when it is time to. Has one answer waited for as long as `limit`?
+    fn is_one_stuck(&self, now: u64, limit: Duration) -> bool {
+        let turned_at = self.turned_at.load(Ordering::Relaxed);
+        if u128::from(now.saturating_sub(turned_at)) < limit.as_millis() / 2 {
+            return false;
+        }
+        let next = (self.newest.load(Ordering::Relaxed) + 1) % GROUPS;
+        if self.groups[next].load(Ordering::Relaxed) > 0 {
+            return true;
+        }
+        self.newest.store(next, Ordering::Relaxed);
+        self.turned_at.store(now, Ordering::Relaxed);
+        false
+    }
+}
+
 /// What a connection is doing. Times are milliseconds since it was accepted; 0 stands for "not".
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -33,6 +75,7 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     head_since: AtomicU64,
     write_stalled_since: AtomicU64,
+    waiting: Waiting,
     is_draining: AtomicBool,
 }
 
@@ -44,6 +87,7 @@ impl Activity {
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
             write_stalled_since: AtomicU64::new(0),
+            waiting: Waiting::default(),
             is_draining: AtomicBool::new(false),
         })
     }
@@ -61,7 +105,10 @@ impl Activity {
     fn begin_request(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            activity: Arc::clone(self),
+            waits_in: None,
+        }
     }
 
     fn has_read(&self) {
@@ -87,6 +134,9 @@ impl Activity {
             began => u128::from(now.saturating_sub(began)) >= limit.as_millis(),
         };
         if passed(&self.write_stalled_since, limits.write_stall_timeout) {
+            return Some(Expiry::Stuck);
+        }
+        if self.waiting.is_one_stuck(now, limits.write_stall_timeout) {
             return Some(Expiry::Stuck);
         }
         if self.requests.load(Ordering::Relaxed) > 0 {
@@ -133,12 +183,35 @@ pub(crate) enum Expiry {
 
 /// A request whose answer is not fully sent.
 #[derive(Debug)]
-struct InFlight(Arc<Activity>);
+struct InFlight {
+    activity: Arc<Activity>,
+    /// Its group among the answers that wait for the client.
+    waits_in: Option<usize>,
+}
+
+impl InFlight {
+    /// Something for the client is there, from now on.
+    fn wait_for_client(&mut self) {
+        self.work();
+        self.waits_in = Some(self.activity.waiting.add());
+    }
+
+    /// The client has taken everything so far.
+    fn work(&mut self) {
+        if let Some(group) = self.waits_in.take() {
+            self.activity.waiting.remove(group);
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(SINCE_NEXT_LOOK, Ordering::Relaxed);
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.work();
+        let activity = &self.activity;
+        activity
+            .idle_since
+            .store(SINCE_NEXT_LOOK, Ordering::Relaxed);
+        activity.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -307,11 +380,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.inner.poll(cx))?;
-        let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(answer.map(|inner| CountedBody {
-            inner,
-            _in_flight: in_flight,
-        })))
+        let mut in_flight = this.in_flight.take();
+        if let Some(in_flight) = &mut in_flight {
+            in_flight.wait_for_client();
+        }
+        Poll::Ready(Ok(answer.map(|inner| CountedBody { inner, in_flight })))
     }
 }
 
@@ -321,7 +394,7 @@ pin_project_lite::pin_project! {
     pub(crate) struct CountedBody<B> {
         #[pin]
         inner: B,
-        _in_flight: Option<InFlight>,
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -336,7 +409,16 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().inner.poll_frame(cx)
+        let this = self.project();
+        let frame = this.inner.poll_frame(cx);
+        if let Some(in_flight) = this.in_flight {
+            match &frame {
+                // Asked for more, so what was there is gone.
+                Poll::Pending => in_flight.work(),
+                Poll::Ready(_) => in_flight.wait_for_client(),
+            }
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

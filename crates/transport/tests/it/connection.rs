@@ -6,7 +6,7 @@ use strongroom_transport::{ClientAuth, Limits, Tls, bind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{get, issued, start};
+use crate::harness::{client, connect, get, issued, start};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -212,4 +212,63 @@ async fn one_address_gets_its_share_of_the_places_and_no_more() {
         }
         tokio::time::sleep(ms(20)).await;
     }
+}
+
+/// A frame of HTTP/2 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags, 0, 0, 0, stream]);
+    frame.extend(payload);
+    frame
+}
+
+/// The beginning of a connection that grants its streams so many bytes, and one request for this path.
+fn http2_request(path: &str, window: u32) -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    const END_STREAM_AND_HEADERS: u8 = 5;
+    const INITIAL_WINDOW_SIZE: u8 = 4;
+    let mut setting = vec![0, INITIAL_WINDOW_SIZE];
+    setting.extend(window.to_be_bytes());
+    // GET and https are in the static table, :path is its name 4 (RFC 7541, appendix A).
+    let mut head = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+    head.extend(path.as_bytes());
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    all.extend(frame(SETTINGS, 0, 0, &setting));
+    all.extend(frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head));
+    all
+}
+
+#[tokio::test]
+async fn an_http2_client_that_takes_no_answer_is_cut_and_one_that_waits_for_it_is_not() {
+    let issued = issued();
+    let tls = Tls::new(&issued.identity().unwrap(), &ClientAuth::None).unwrap();
+    let limits = Limits {
+        write_stall_timeout: ms(400),
+        idle_timeout: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let server = start(Some(tls), limits).await;
+    let mut config = client(&issued.certificate, None);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = std::sync::Arc::new(config);
+    let is_answered = async |path: &str, window: u32| {
+        let mut stream = connect(server.address, &config).await.unwrap();
+        let request = http2_request(path, window);
+        stream.write_all(&request).await.unwrap();
+        let mut seen = Vec::new();
+        let answer = async {
+            while stream.read_buf(&mut seen).await.is_ok_and(|n| n > 0) {
+                if seen.windows(12).any(|w| w == b"certificates") {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(Duration::from_secs(30), answer).await
+    };
+    let kept = "an answer that nobody takes is kept for ever";
+    assert!(!is_answered("/", 0).await.expect(kept), "no room for it");
+    assert!(is_answered("/slow/1500", 65_535).await.unwrap());
 }
