@@ -109,9 +109,37 @@ impl Subject<'_> {
 }
 
 /// What is to be audited, and the state whose settings decide how.
+///
+/// Whoever drops it without an answer leaves a record all the same: a client that asks for a deletion and hangs up, or a
+/// server that ends meanwhile, takes nothing out of the audit.
 struct Judged<'r> {
+    server: &'r Inner,
     state: arc_swap::Guard<Arc<State>>,
     subject: Subject<'r>,
+    started: Duration,
+    is_recorded: bool,
+}
+
+/// The status of a request that got no answer, as nginx logs it ("client closed request").
+const UNANSWERED: u16 = 499;
+
+impl Judged<'_> {
+    /// Counts the request and audits it.
+    fn record(&mut self, status: u16) {
+        let now = self.server.surroundings.clock.elapsed();
+        let took = now.saturating_sub(self.started);
+        self.is_recorded = true;
+        self.server.audit(self, status, took);
+        self.server.metrics.answered(status, took);
+    }
+}
+
+impl Drop for Judged<'_> {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            self.record(UNANSWERED);
+        }
+    }
 }
 
 /// Appends without leaving a copy behind when the buffer has to grow.
@@ -134,13 +162,15 @@ impl Inner {
         let started = self.surroundings.clock.elapsed();
         let active = self.metrics.begin();
         let (parts, mut body) = request.into_parts();
-        let (mut answer, judged) = self.route(client, &parts, &mut body).await;
-        let took = self.surroundings.clock.elapsed().saturating_sub(started);
+        let (mut answer, judged) = self.route(client, &parts, &mut body, started).await;
         let status = answer.status().as_u16();
-        if let Some(judged) = judged {
-            self.audit(&judged, status, took);
+        match judged {
+            Some(mut judged) => judged.record(status),
+            None => {
+                let took = self.surroundings.clock.elapsed().saturating_sub(started);
+                self.metrics.answered(status, took);
+            }
         }
-        self.metrics.answered(status, took);
         drop(active);
         if parts.version < Version::HTTP_2 && !body.is_end_stream() {
             // Seldom, and large: no part of every request's future.
@@ -157,10 +187,11 @@ impl Inner {
     }
 
     async fn route<'r>(
-        &self,
+        &'r self,
         client: &Client,
         parts: &'r Parts,
         body: &mut Incoming,
+        started: Duration,
     ) -> (Answer, Option<Judged<'r>>) {
         let Ok(decoded) = path::decode(parts.uri.path()) else {
             return (reply::bad_path(), None);
@@ -200,23 +231,31 @@ impl Inner {
             },
             caller,
         };
+        let judged = Judged {
+            server: self,
+            state,
+            subject,
+            started,
+            is_recorded: false,
+        };
+        let (state, subject) = (&judged.state, &judged.subject);
         let answer = match outcome {
             Err(error) => reply::error(&error),
             Ok(permit) => {
                 let call = Call {
                     server: self,
-                    state: &state,
+                    state,
                     permit,
                     argument,
                     headers: &parts.headers,
-                    subject: &subject,
+                    subject,
                     body: (route.body_max > 0).then_some(body),
                     body_max: route.body_max,
                 };
-                handle_in_time(&state, route, call, &subject).await
+                handle_in_time(state, route, call, subject).await
             }
         };
-        (answer, Some(Judged { state, subject }))
+        (answer, Some(judged))
     }
 
     fn audit(&self, judged: &Judged<'_>, status: u16, took: Duration) {

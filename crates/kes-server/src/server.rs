@@ -53,7 +53,8 @@ pub struct KesServer(Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) state: ArcSwap<State>,
+    /// Shared, for work that outlives its request.
+    pub(crate) state: Arc<ArcSwap<State>>,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: Bodies,
     pub(crate) error_stream: LineStream,
@@ -120,7 +121,7 @@ impl KesServer {
         let owed = create_listed_keys(&state, &surroundings).await?;
         let started = surroundings.clock.elapsed();
         let metrics = Metrics::default();
-        let state = ArcSwap::from_pointee(state);
+        let state = Arc::new(ArcSwap::from_pointee(state));
         let server = Self(Arc::new(Inner {
             state,
             metrics,
@@ -204,6 +205,7 @@ impl KesServer {
             disk,
             Some(&previous),
         );
+        let private_key = disk_cache_key(&state)?;
         let owed = create_listed_keys(&state, &inner.surroundings).await?;
         inner
             .surroundings
@@ -214,7 +216,7 @@ impl KesServer {
             .tls
             .replace(&material.certificate, &material.client_auth)?;
         // Last, since it cannot be taken back.
-        adopt_private_key(&state).await?;
+        adopt_private_key(&state, private_key).await?;
         inner.owes_keys.store(owed.is_some(), Ordering::Relaxed);
         inner.state.store(Arc::new(state));
         inner.log_owed(owed);
@@ -234,9 +236,11 @@ impl KesServer {
         let previous = inner.state.load_full();
         let (config, store) = (previous.config.clone(), Arc::clone(&previous.store));
         let material = TlsMaterial::load(&config)?;
+        let private_key = disk_cache_key(&previous)?;
         inner
             .tls
             .replace(&material.certificate, &material.client_auth)?;
+        let are_authorities_new = material.client_roots != previous.client_roots;
         let loaded_at = previous.loaded_at;
         let state = State::new(
             config,
@@ -246,8 +250,13 @@ impl KesServer {
             previous.disk.clone(),
             Some(&previous),
         );
-        adopt_private_key(&state).await?;
+        adopt_private_key(&state, private_key).await?;
         inner.state.store(Arc::new(state));
+        if are_authorities_new {
+            // Requests are judged anew by themselves; a stream is one that was judged long ago.
+            inner.error_stream.cut();
+            inner.audit_stream.cut();
+        }
         Ok(())
     }
 
@@ -474,10 +483,21 @@ async fn open_disk_cache(
     Ok(Some(Arc::new(opened?)))
 }
 
+/// What the disk cache is sealed with, if there is one: read before anything changes, since files may be broken.
+fn disk_cache_key(state: &State) -> Result<Option<Zeroizing<Vec<u8>>>, StartError> {
+    let is_wanted = state.disk.is_some();
+    is_wanted.then(|| private_key(&state.config)).transpose()
+}
+
 /// Certificates are renewed with new private keys, also while the store is away: entries go along.
-async fn adopt_private_key(state: &State) -> Result<(), StartError> {
-    if let (Some(disk), Some(wanted)) = (&state.disk, &state.config.cache.disk) {
-        disk.adopt(wanted, &private_key(&state.config)?).await?;
+async fn adopt_private_key(
+    state: &State,
+    private_key: Option<Zeroizing<Vec<u8>>>,
+) -> Result<(), StartError> {
+    if let (Some(disk), Some(wanted), Some(private_key)) =
+        (&state.disk, &state.config.cache.disk, private_key)
+    {
+        disk.adopt(wanted, &private_key).await?;
     }
     Ok(())
 }

@@ -110,6 +110,13 @@ impl std::fmt::Debug for ClientRoots {
     }
 }
 
+/// The same authorities, in the same order.
+impl PartialEq for ClientRoots {
+    fn eq(&self, other: &Self) -> bool {
+        self.1.roots == other.1.roots
+    }
+}
+
 impl ClientRoots {
     /// The authorities of the machine, and these. Unreadable system ones are skipped: a machine may have none.
     ///

@@ -84,11 +84,17 @@ pub(crate) async fn describe(call: &Call<'_>) -> Result<Reply, KesError> {
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, KesError> {
     let name = KeyName::parse(call.argument)?;
     let (state, gone) = (Arc::clone(call.state), name.clone());
+    let newest = Arc::clone(&call.server.state);
     // A task of its own: a client that goes away, or a time that runs out, must not leave a deleted key in the cache.
     let deletion = tokio::spawn(async move {
         let outcome = state.store.delete(&gone).await;
         if matches!(outcome, Ok(()) | Err(StoreError::NotFound)) {
             state.forget(&gone).await;
+            // A reload meanwhile may have put another cache in place, and somebody the key into it.
+            let newest = newest.load_full();
+            if !Arc::ptr_eq(&newest, &state) {
+                newest.forget(&gone).await;
+            }
         }
         outcome
     });

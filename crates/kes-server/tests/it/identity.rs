@@ -284,6 +284,33 @@ async fn lesson_14_authorities_are_asked_anew_on_a_live_connection() {
 }
 
 #[tokio::test]
+async fn log_streams_end_when_the_authorities_change_and_only_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    let trusted = crate::harness::fixture("tls/ca.crt");
+    std::fs::write(&ca, &trusted).unwrap();
+    let f = Fixture::start_with(|text| {
+        text.replace(
+            "tls:\n",
+            &format!("tls:\n  auth: on\n  ca: {}\n", ca.display()),
+        )
+    })
+    .await;
+    let mut reader = f.connect(&Who::root()).await.unwrap();
+    let head = reader.request("GET", "/v1/log/audit", &[], None).await;
+    assert_eq!(head.unwrap().status, 200);
+    assert!(reader.line().await.unwrap().contains("/v1/log/audit"));
+    f.server.reload_certificates().await.unwrap();
+    assert_eq!(f.get(&Who::app(), "/v1/status").await.status, 200);
+    assert!(reader.line().await.unwrap().contains("/v1/status"));
+    let other = crate::harness::fixture("tls/app.crt");
+    std::fs::write(&ca, trusted + &other).unwrap();
+    f.server.reload_certificates().await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(30), reader.line()).await;
+    assert_eq!(end.unwrap().unwrap(), "", "the last chunk");
+}
+
+#[tokio::test]
 async fn a_broken_reload_changes_nothing() {
     let f = Fixture::start().await;
     let config = crate::harness::config_of("newest", &f.keys, |text| {

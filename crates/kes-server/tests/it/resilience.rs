@@ -17,6 +17,8 @@ struct Told {
     gets: AtomicUsize,
     deletes: AtomicUsize,
     delay: Duration,
+    /// Before a deletion alone.
+    deletion_delay: Duration,
     is_away: bool,
 }
 
@@ -51,6 +53,7 @@ impl KeyStore for Told {
 
     async fn delete(&self, name: &KeyName) -> Result<(), StoreError> {
         self.deletes.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(self.deletion_delay).await;
         self.outcome().await?;
         self.inner.delete(name).await
     }
@@ -177,6 +180,70 @@ async fn a_deletion_whose_client_went_away_leaves_nothing_in_the_cache() {
     assert_eq!(store.deletes.load(Ordering::Relaxed), 1);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(f.get(&root, path).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_deletion_during_a_reload_leaves_nothing_in_the_new_cache() {
+    let store = Arc::new(Told {
+        deletion_delay: Duration::from_millis(500),
+        ..Told::default()
+    });
+    let f = Fixture::start_over(Arc::clone(&store) as Arc<dyn KeyStore>).await;
+    let root = Who::root();
+    let path = "/v1/key/describe/app-a";
+    assert_eq!(f.post(&root, "/v1/key/create/app-a", "").await.status, 200);
+    let deletion = f.request(&root, "DELETE", "/v1/key/delete/app-a", "");
+    let meanwhile = async {
+        while store.deletes.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut config = f.server.config();
+        config.cache.any = Duration::from_secs(1000);
+        f.server.reload(config, f.server.store()).await.unwrap();
+        f.get(&root, path).await.status
+    };
+    let (deleted, seen) = tokio::join!(deletion, meanwhile);
+    assert_eq!((deleted.status, seen), (200, 200), "it was read in time");
+    assert_eq!(f.get(&root, path).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_deletion_whose_client_went_away_is_audited_and_counted() {
+    let store = Arc::new(Told {
+        delay: Duration::from_secs(3600),
+        ..Told::default()
+    });
+    let f = Fixture::start_over(Arc::clone(&store) as Arc<dyn KeyStore>).await;
+    let root = Who::root();
+    let mut leaver = f.connect(&root).await.unwrap();
+    leaver
+        .write("DELETE /v1/key/delete/app-a HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
+    while store.deletes.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(f.records.audit.lock().unwrap().is_empty(), "it still runs");
+    drop(leaver);
+    let left = async {
+        loop {
+            if let Some(record) = f.records.audit.lock().unwrap().first().cloned() {
+                break record;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let record = tokio::time::timeout(Duration::from_secs(30), left).await;
+    let record = record.unwrap();
+    assert_eq!(
+        (record.request.path.as_str(), record.status),
+        ("/v1/key/delete/app-a", 499)
+    );
+    assert!(record.request.identity.is_some());
+    let metrics = f.get(&root, "/v1/metrics").await.body;
+    assert!(
+        metrics.contains("kes_http_request_error{code=\"499\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
