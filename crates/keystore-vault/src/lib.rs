@@ -27,7 +27,8 @@ use crate::error::{broken, failed};
 pub const CALL_MAX: Duration = Duration::from_millis(9500);
 
 const RACY_CREATE: &str = "Vault's K/V version 1 has no atomic create: two servers that create the same key at the same moment may both \
-     believe that they did, and the later value stays. Use K/V version 2, which cannot lose a key that way.";
+     believe that they did, and the later value stays; and a create whose answer was lost to a time-out may still be applied \
+     later, over a key that was created meanwhile. Use K/V version 2, which cannot lose a key that way.";
 
 /// Keys in Vault.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What goes wrong, in one sentence each, and no key is lost for it.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -348,4 +348,44 @@ async fn a_redirect_does_not_turn_a_delete_into_a_read_that_looks_done() {
     let why = refused(store.delete(&name("k")).await);
     assert!(why.contains("302"), "{why}");
     assert_eq!(vault.requests("GET /v1/kv"), 0);
+}
+
+#[tokio::test]
+async fn an_engine_that_could_not_be_asked_for_once_is_asked_for_again() {
+    let asked = AtomicUsize::new(0);
+    let engines = move || match asked.fetch_add(1, SeqCst) {
+        0 => Reply::json(500, r#"{"errors":["internal error"]}"#),
+        _ => Reply::json(200, r#"{"data":{"type":"kv","options":{"version":"1"}}}"#),
+    };
+    let vault = Scripted::start_with_engines(engines, |_| Reply::json(404, r#"{"errors":[]}"#));
+    let store = vault.store().await;
+    let why = refused(store.create(&name("k"), value("text")).await);
+    assert!(why.contains("internal error"), "{why}");
+    let why = refused(store.create(&name("k"), value("text")).await);
+    assert!(why.contains("set the version"), "{why}");
+    assert_eq!(
+        vault.requests("PUT /v1/kv") + vault.requests("POST /v1/kv"),
+        0
+    );
+}
+
+#[tokio::test]
+async fn an_engine_of_which_vault_does_not_tell_is_believed_and_not_asked_for_again() {
+    for status in [400, 403, 404] {
+        let engines = move || Reply::json(status, r#"{"errors":["unsupported path"]}"#);
+        let vault = Scripted::start_with_engines(engines, |line| {
+            if line.starts_with("GET") {
+                Reply::json(404, r#"{"errors":[]}"#)
+            } else {
+                Reply::json(200, r#"{"data":{"version":1}}"#)
+            }
+        });
+        let store = vault.store().await;
+        store.create(&name("k"), value("text")).await.unwrap();
+        let asked = vault.requests("GET /v1/sys/internal");
+        assert!(asked > 0, "{status}");
+        store.create(&name("l"), value("text")).await.unwrap();
+        let again = vault.requests("GET /v1/sys/internal");
+        assert_eq!(again, asked, "{status}");
+    }
 }

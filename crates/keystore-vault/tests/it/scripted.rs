@@ -35,6 +35,22 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Logs in whoever asks, tells nothing of its engines, and answers the rest (`GET /v1/…`) as `script` says.
     pub(crate) fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let untold = r#"{"errors":["preflight capability check returned 403"]}"#;
+        Self::start_with_engines(move || Reply::json(403, untold), script)
+    }
+
+    /// As `start`, but `engines` answers what kind of engine there is.
+    pub(crate) fn start_with_engines(
+        engines: impl Fn() -> Reply + Send + Sync + 'static,
+        script: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let script = move |line: &str| {
+            if line.starts_with("GET /v1/sys/internal") {
+                engines()
+            } else {
+                script(line)
+            }
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let connections = Arc::new(AtomicUsize::new(0));
@@ -102,11 +118,6 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, script: &dyn Fn(&str) -> 
             Reply::json(
                 200,
                 r#"{"auth":{"client_token":"hvs.token","lease_duration":3600,"renewable":true}}"#,
-            )
-        } else if line.starts_with("GET /v1/sys/internal") {
-            Reply::json(
-                403,
-                r#"{"errors":["preflight capability check returned 403"]}"#,
             )
         } else {
             script(&line)
