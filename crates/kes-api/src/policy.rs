@@ -227,7 +227,7 @@ impl fmt::Display for Suspicion {
 }
 
 /// Routes with an argument; a pattern that equals one of them without its slash matches nothing.
-const ARGUMENT_ROUTES: [&str; 12] = [
+const ARGUMENT_ROUTES: [&str; 14] = [
     path::KEY_CREATE,
     path::KEY_IMPORT,
     path::KEY_DESCRIBE,
@@ -237,6 +237,8 @@ const ARGUMENT_ROUTES: [&str; 12] = [
     path::KEY_ENCRYPT,
     path::KEY_DECRYPT,
     path::KEY_HMAC,
+    path::POLICY_DESCRIBE,
+    path::POLICY_READ,
     path::POLICY_LIST,
     path::IDENTITY_LIST,
     path::IDENTITY_DESCRIBE,

@@ -327,7 +327,9 @@ impl KesServer {
 fn limits(connections_max: usize) -> Limits {
     Limits {
         connections_max,
-        connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+        // Where descriptors are few, one address still leaves some to others.
+        connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX
+            .min(connections_max.saturating_sub(connections_max / 4)),
         drain_grace: DRAIN_GRACE,
         ..Limits::default()
     }
@@ -576,5 +578,19 @@ impl Service<Request<Incoming>> for KesService {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let Self { server, client } = self.clone();
         Box::pin(async move { Ok(server.answer(&client, request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_never_takes_all_places() {
+        for all in [4, 100, 3072, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_MAX] {
+            let share = limits(all).connections_per_address_max;
+            assert!((1..all).contains(&share), "{share} of {all}");
+        }
+        assert_eq!(limits(1).connections_per_address_max, 1);
     }
 }

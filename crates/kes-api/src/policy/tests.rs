@@ -86,6 +86,8 @@ fn odd_patterns_are_reported() {
         &[
             "/v1/key/*/x",
             "/v1/key/list",
+            "/v1/policy/read",
+            "/v1/policy/describe",
             "/v1/key/bulk/decrypt",
             "",
             "v1/status",
@@ -99,6 +101,8 @@ fn odd_patterns_are_reported() {
         kinds,
         [
             SuspicionKind::OldGlob,
+            SuspicionKind::MissingSlash,
+            SuspicionKind::MissingSlash,
             SuspicionKind::MissingSlash,
             SuspicionKind::BulkDecryptWithoutKey,
             SuspicionKind::Empty,
