@@ -19,7 +19,9 @@ pub mod peer;
 pub mod pem;
 mod places;
 mod socket;
+mod streams;
 pub mod tls;
+mod waking;
 pub mod workers;
 
 pub use certificate::{CertificateError, Identity};
@@ -27,4 +29,5 @@ pub use drain::{Shutdown, ShutdownSignal, shutdown};
 pub use listen::{BindError, Limits, bind, serve, serve_on};
 pub use peer::{Peer, TellPeer};
 pub use tls::{ClientAuth, Tls, TlsError};
+pub use waking::Received;
 pub use workers::Workers;

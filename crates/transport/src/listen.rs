@@ -9,9 +9,10 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -23,7 +24,9 @@ use crate::drain::ShutdownSignal;
 use crate::peer::Peer;
 use crate::places::{Place, Places};
 use crate::socket::Socket;
+use crate::streams::Streams;
 use crate::tls::Tls;
+use crate::waking::{Seldom, Turns};
 use crate::workers::Workers;
 
 /// A connection costs some 50 KB with TLS: this many stay below 1 GB, and below usual descriptor limits.
@@ -183,7 +186,8 @@ pub async fn serve_on<M, S, B>(
         let Some((seat, worker)) = workers.and_then(Workers::seat) else {
             connections.spawn(async move {
                 let _place = place;
-                one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
+                let settings = (&*limits, Streams::Apart);
+                one_connection(stream, address, tls, settings, &*make_service, shutdown).await;
             });
             continue;
         };
@@ -194,7 +198,8 @@ pub async fn serve_on<M, S, B>(
         let task = async move {
             let _places = (place, seat);
             if let Ok(stream) = TcpStream::from_std(stream) {
-                one_connection(stream, address, tls, &limits, &*make_service, shutdown).await;
+                let settings = (&*limits, Streams::AtOnce);
+                one_connection(stream, address, tls, settings, &*make_service, shutdown).await;
             }
         };
         connections.spawn_on(task, worker);
@@ -241,7 +246,7 @@ async fn one_connection<M, S, B>(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<Tls>,
-    limits: &Limits,
+    (limits, streams): (&Limits, Streams),
     make_service: &M,
     mut shutdown: ShutdownSignal,
 ) where
@@ -263,7 +268,7 @@ async fn one_connection<M, S, B>(
             inner: make_service(&peer),
             activity,
         };
-        serve_http(io, service, address, false, limits, shutdown).await;
+        serve_http1(io, service, address, limits, shutdown).await;
         return;
     };
     let handshake = tokio::time::timeout(limits.handshake_timeout, handshake(stream, &tls));
@@ -281,7 +286,12 @@ async fn one_connection<M, S, B>(
                 inner: make_service(&peer),
                 activity,
             };
-            serve_http(io, service, address, is_http2, limits, shutdown).await;
+            // Who speaks HTTP/2 said so in the handshake.
+            if is_http2 {
+                serve_http2(io, service, address, (limits, streams), shutdown).await;
+            } else {
+                serve_http1(io, service, address, limits, shutdown).await;
+            }
         }
         Ok(Ok(None)) => debug!(%address, "plain HTTP on the TLS port"),
         Ok(Err(error)) => info!(%address, %error, "TLS handshake failed"),
@@ -318,13 +328,36 @@ async fn refuse_plain_http(stream: &mut TcpStream) {
     let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
 }
 
-async fn serve_http<T, S, B>(
+async fn serve_http1<T, S, B>(
     io: WatchedIo<T>,
     service: CountedService<S>,
     address: SocketAddr,
-    is_http2: bool,
     limits: &Limits,
-    mut shutdown: ShutdownSignal,
+    shutdown: ShutdownSignal,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let activity = Arc::clone(&service.activity);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Waiting between requests counts as reading a head here, so `Activity` keeps this clock instead.
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes_max.max(8192))
+        .serve_connection(TokioIo::new(io), service);
+    let outcome = attend(connection, &activity, false, address, limits, shutdown).await;
+    log_end(address, outcome);
+}
+
+async fn serve_http2<T, S, B>(
+    io: WatchedIo<T>,
+    service: CountedService<S>,
+    address: SocketAddr,
+    (limits, streams): (&Limits, Streams),
+    shutdown: ShutdownSignal,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
@@ -335,58 +368,63 @@ async fn serve_http<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let activity = Arc::clone(&service.activity);
-    let builder = http_builder(is_http2, limits);
-    let connection = builder.serve_connection(TokioIo::new(io), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // The connection is what it was woken for, nearly always.
-        biased;
-        outcome = connection.as_mut() => return log_end(address, outcome),
-        () = shutdown.wait() => {}
-        expiry = activity.expired(limits, is_http2) => {
+    let connection = http2::Builder::new(streams)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .serve_connection(TokioIo::new(io), service);
+    let outcome = attend(connection, &activity, true, address, limits, shutdown).await;
+    log_end(address, outcome);
+}
+
+/// Serves a connection until it ends, is to end, or has done nothing for too long.
+async fn attend<C>(
+    connection: C,
+    activity: &Activity,
+    is_http2: bool,
+    address: SocketAddr,
+    limits: &Limits,
+    mut shutdown: ShutdownSignal,
+) -> Result<(), C::Error>
+where
+    C: GracefulConnection,
+{
+    let mut turns = std::pin::pin!(Turns::of(connection));
+    {
+        let end = std::pin::pin!(Seldom::of(async {
+            tokio::select! {
+                () = shutdown.wait() => None,
+                expiry = activity.expired(limits, is_http2) => Some(expiry),
+            }
+        }));
+        let expiry = tokio::select! {
+            // The connection is what it was woken for, nearly always.
+            biased;
+            outcome = turns.as_mut() => return outcome,
+            expiry = end => expiry,
+        };
+        if let Some(expiry) = expiry {
             debug!(%address, ?expiry, "giving a connection up");
             if expiry == Expiry::Stuck {
-                return;
+                return Ok(());
             }
         }
     }
     activity.drain();
-    connection.as_mut().graceful_shutdown();
+    turns.as_mut().connection().graceful_shutdown();
     // After a shutdown `serve` bounds this; after expiry nothing worth waiting for is left.
-    let outcome = if shutdown.is_begun() {
-        connection.await
+    if shutdown.is_begun() {
+        turns.await
     } else {
-        tokio::time::timeout(limits.drain_grace, connection)
+        tokio::time::timeout(limits.drain_grace, turns)
             .await
             .unwrap_or(Ok(()))
-    };
-    log_end(address, outcome);
-}
-
-fn log_end(address: SocketAddr, outcome: Result<(), BoxError>) {
-    if let Err(error) = outcome {
-        debug!(%address, %error, "connection ended");
     }
 }
 
-fn http_builder(is_http2: bool, limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Waiting between requests counts as reading a head here, so `Activity` keeps this clock instead.
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes_max.max(8192));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.http2_streams_max)
-        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .keep_alive_interval(HTTP2_PING_INTERVAL);
-    // Who speaks HTTP/2 said so in the handshake.
-    if is_http2 {
-        builder.http2_only()
-    } else {
-        builder.http1_only()
+fn log_end(address: SocketAddr, outcome: Result<(), hyper::Error>) {
+    if let Err(error) = outcome {
+        debug!(%address, %error, "connection ended");
     }
 }
