@@ -20,7 +20,7 @@ use strongroom_transport::Received;
 use zeroize::Zeroizing;
 
 use crate::authenticate::{Caller, Permit, authenticate};
-use crate::bodies::Room;
+use crate::bodies::{Owner, Room};
 use crate::handlers;
 use crate::log::{AuditRecord, ErrorRecord, Level, RequestInfo};
 use crate::reply::{self, Answer, Reply};
@@ -67,7 +67,8 @@ impl<'c> Call<'c> {
             return Err(KesError::INVALID_BODY);
         }
         let announced = body.size_hint().lower();
-        let mut room = self.server.bodies.room(announced).await;
+        let owner = Owner::of(self.subject.caller.identity, self.subject.caller.ip);
+        let mut room = self.server.bodies.room(owner, announced).await;
         let capacity = usize::try_from(announced).unwrap_or(0);
         let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
         let mut body = Limited::new(Received(body), self.body_max);
