@@ -132,7 +132,7 @@ impl Policy {
             patterns
                 .iter()
                 .filter_map(|p| {
-                    suspect(p, is_deny).map(|why| Suspicion {
+                    self.suspect(p, is_deny).map(|why| Suspicion {
                         pattern: p.clone(),
                         why,
                     })
@@ -142,6 +142,13 @@ impl Policy {
         let mut all = of(&self.allow, false);
         all.extend(of(&self.deny, true));
         all
+    }
+
+    fn suspect(&self, pattern: &Pattern, is_deny: bool) -> Option<SuspicionKind> {
+        suspect(pattern, is_deny).or_else(|| {
+            let stops = self.is_of_older_format && !is_deny && stops_at_a_slash(pattern);
+            stops.then_some(SuspicionKind::OldStar)
+        })
     }
 }
 
@@ -189,6 +196,8 @@ pub struct Suspicion {
 pub enum SuspicionKind {
     /// Servers before 2023-10 read `*`, `?` or `[` before the end as a wildcard; now they are literal in an allow.
     OldGlob,
+    /// The file is of the older format, where a final `*` does not cross a `/`, and the routes go on after one.
+    OldStar,
     /// The route takes an argument, but the pattern stops before the slash.
     MissingSlash,
     /// The bulk route without a key.
@@ -206,6 +215,11 @@ impl fmt::Display for Suspicion {
             SuspicionKind::OldGlob => write!(
                 f,
                 "pattern '{pattern}' has a wildcard before its end, which is read literally; only a final '*' is a wildcard"
+            ),
+            SuspicionKind::OldStar => write!(
+                f,
+                "pattern '{pattern}' allows hardly anything: in a file of the older format a '*' does not cross '/'; write a \
+                 pattern for every route, as in '/v1/key/create/*'"
             ),
             SuspicionKind::MissingSlash => write!(
                 f,
@@ -243,6 +257,17 @@ const ARGUMENT_ROUTES: [&str; 14] = [
     path::IDENTITY_LIST,
     path::IDENTITY_DESCRIBE,
 ];
+
+/// Does a route go on after a slash that the star of an older file does not cross?
+fn stops_at_a_slash(pattern: &Pattern) -> bool {
+    pattern.as_str().strip_suffix('*').is_some_and(|prefix| {
+        ARGUMENT_ROUTES.iter().any(|route| {
+            route
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.contains('/'))
+        })
+    })
+}
 
 fn suspect(pattern: &Pattern, is_deny: bool) -> Option<SuspicionKind> {
     let text = pattern.as_str();

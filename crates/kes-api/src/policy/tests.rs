@@ -112,6 +112,18 @@ fn odd_patterns_are_reported() {
 }
 
 #[test]
+fn a_star_that_crosses_no_slash_in_an_older_file_is_reported() {
+    let wide = ["*", "/v1/*", "/v1/key/*", "/v1/key/create*"];
+    let fine = ["/v1/key/create/*", "/v1/key/create/app-*", "/v1/log/*"];
+    let p = policy(&[&wide[..], &fine[..]].concat(), &wide);
+    assert_eq!(p.suspicions(), [], "newer files mean what they say");
+    let suspicions = p.of_older_format().suspicions();
+    let patterns: Vec<_> = suspicions.iter().map(|s| s.pattern.as_str()).collect();
+    assert_eq!(patterns, wide);
+    assert!(suspicions.iter().all(|s| s.why == SuspicionKind::OldStar));
+}
+
+#[test]
 fn a_glob_of_an_older_file_never_allows_more_than_there() {
     let p = policy(
         &["/v1/*", "/v1/key/create/*", "/v1/*/list/x"],

@@ -259,6 +259,46 @@ fn an_error_tells_its_place() {
 }
 
 #[test]
+fn a_proxy_that_cannot_be_told_is_told_of_with_its_place() {
+    let with = |proxy: &str| {
+        minimal("").replace(
+            "  cert: c.pem",
+            &format!("  cert: c.pem\n  proxy:\n    {proxy}"),
+        )
+    };
+    let (config, warnings) = parse(&with("identities: [nginx]")).unwrap();
+    assert_eq!((config.tls.proxies.len(), warnings.len()), (1, 1));
+    let text = warnings[0].to_string();
+    assert!(
+        text.contains("tls proxy 'nginx' is no SHA-256 hash") && text.contains("line "),
+        "{text}"
+    );
+    let error = refused(&with("header: {cert: 'X-Client Cert'}"));
+    assert!(
+        error.starts_with("kesconf: invalid tls proxy: 'X-Client Cert' is no name of a header")
+            && error.contains("(line "),
+        "{error}"
+    );
+    let (config, warnings) = parse(&with("header: {cert: X-Ssl-Cert}")).unwrap();
+    assert_eq!(config.tls.proxy_header.as_deref(), Some("X-Ssl-Cert"));
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn patterns_of_an_older_file_that_allow_hardly_anything_are_warnings() {
+    let text = format!(
+        "root: {ADMIN}\ntls: {{key: k, cert: c}}\npolicy:\n  p:\n    paths: [/v1/key/*, /v1/key/create/*]\n    identities: []\nkeys:\n  fs:\n    path: ./keystore\n"
+    );
+    let (_, warnings) = parse(&text).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let text = warnings[0].to_string();
+    assert!(
+        text.contains("pattern '/v1/key/*'") && text.contains("line 5"),
+        "{text}"
+    );
+}
+
+#[test]
 fn older_spellings_are_read() {
     let text = format!(
         "root: {ADMIN}\ntls: {{key: k, cert: c}}\npolicy:\n  p:\n    paths: [/v1/key/create/*]\n    identities: ['${{APP_IDENTITY}}']\ncache:\n  expiry:\n    all: 1m\nlog:\n  error:\n    file: [x.log]\nkeys:\n  fs:\n    path: ./keystore\n"

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use http::HeaderName;
 use strongroom_kes_api::{AdminIdentity, IdentityName, KeyName};
 use zeroize::Zeroizing;
 
@@ -202,13 +203,25 @@ fn read_tls(
         if policy::is_admin(admin, &identity) {
             return Err(invalid(format!("identity '{identity}' is already admin")));
         }
+        if identity.identity().is_none() {
+            let message =
+                format!("tls proxy '{identity}' is no SHA-256 hash, so no proxy has this identity");
+            reader.warn(place, message);
+        }
         proxies.push(identity);
     }
     let mut header = reader.subsection(&mut proxy, "header")?;
-    let proxy_header = reader
-        .text(&mut header, "cert")?
-        .map(|t| t.text)
-        .filter(|t| !t.trim().is_empty());
+    let proxy_header = match reader.filled(&mut header, &["cert"])? {
+        None => None,
+        // Every request of a proxy would lack it.
+        Some(Text { text, place }) if HeaderName::from_bytes(text.trim().as_bytes()).is_err() => {
+            let message = format!(
+                "kesconf: invalid tls proxy: '{text}' is no name of a header, such as X-Tls-Client-Cert"
+            );
+            return Err(ConfigError::at(place, message));
+        }
+        Some(Text { text, .. }) => Some(text.trim().to_owned()),
+    };
     reader.finish(header);
     reader.finish(proxy);
     reader.finish(section);
