@@ -74,7 +74,7 @@ impl Shell<'_> {
             }
         }
         if text.contains("unknown authority") {
-            text += ". Consider '--ca FILE' or KES_CA_CERT";
+            text += ". Consider '--ca FILE' or KES_CA_CERT, or '-k' to trust any server";
         }
         // Should stderr be closed, the exit code still tells.
         let _ = writeln!(self.stderr, "Error: {text}");

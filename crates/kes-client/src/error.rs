@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError};
 use strongroom_kes_api::body::BodyError;
 use strongroom_kes_api::{ErrorKind, KesError};
 
@@ -164,9 +164,17 @@ struct TlsWords<'e>(&'e rustls::Error);
 impl fmt::Display for TlsWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
                 f.write_str("failed to verify certificate: certificate signed by unknown authority")
             }
+            // An authority of that name is trusted, and has another key: one that was made anew, or none of ours.
+            rustls::Error::InvalidCertificate(
+                CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+            ) => f.write_str(
+                "failed to verify certificate: certificate signed by unknown authority, which has the name of a trusted one but \
+                 another key",
+            ),
             rustls::Error::InvalidCertificate(cause) => {
                 write!(f, "failed to verify certificate: {cause}")
             }

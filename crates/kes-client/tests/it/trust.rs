@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::CertificateError;
 use rustls_pki_types::CertificateDer;
 use strongroom_kes_client::certificate::{Request, self_signed};
@@ -83,6 +83,43 @@ async fn a_server_certificate_with_ca_true_is_accepted_when_named() {
     let ca = params.self_signed(&key).unwrap().der().clone();
     let server = Server::start_with(ca, |_| json(200, VERSION)).await;
     server.client().version().await.unwrap();
+}
+
+/// The names of test authorities are often the same, and their keys are not.
+#[tokio::test]
+async fn a_certificate_of_another_authority_of_the_same_name_is_told_in_words() {
+    let server_key = ApiKey::parse(SERVER_KEY).unwrap().expose_pkcs8_der();
+    let server_key =
+        KeyPair::from_pkcs8_der_and_sign_algo(&server_key.as_slice().into(), &rcgen::PKCS_ED25519)
+            .unwrap();
+    let authority = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let der = params.self_signed(&key).unwrap().der().clone();
+        (der, Issuer::new(params, key))
+    };
+    let (_, signer) = authority(&rcgen::PKCS_ED25519);
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&server_key, &signer)
+        .unwrap();
+    let server = Server::start_with(certificate.der().clone(), |_| json(200, VERSION)).await;
+    for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256] {
+        let (other, _) = authority(algorithm);
+        let client = client_of(&[&server])
+            .trust(Trust::nobody().with_certificates([other]))
+            .build()
+            .unwrap();
+        let error = client.version().await.unwrap_err();
+        assert!(is_tls_error(&error), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("certificate signed by unknown authority, which has the name")
+                && !text.contains("Context"),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test]
