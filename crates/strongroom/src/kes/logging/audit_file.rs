@@ -41,6 +41,8 @@ struct Open {
     file: File,
     chain: Chain,
     unsynced_since: Option<Instant>,
+    /// Records that a failing disk may still take away, with those that an unsynced line counts as lost.
+    unsynced: u64,
 }
 
 impl AuditFile {
@@ -64,19 +66,20 @@ impl AuditFile {
                 Err(RecvTimeoutError::Timeout) => self.write_lost(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if let Some(open) = &mut self.open {
-                open.sync_when_due();
+            if self.open.as_ref().is_some_and(Open::is_sync_due) {
+                self.sync();
             }
         }
         self.write_lost();
-        if let Some(open) = self.open {
-            let _ = open.file.sync_all();
-        }
+        self.sync();
     }
 
     /// On an error everything stays as it was.
     fn take(&mut self, path: Option<PathBuf>) -> io::Result<()> {
         let Some(wanted) = path else {
+            // Nothing is written there any more: what is to be said has to be said now.
+            self.write_lost();
+            self.sync();
             (self.path, self.open) = (None, None);
             return Ok(());
         };
@@ -84,10 +87,11 @@ impl AuditFile {
             return Ok(());
         }
         let open = Open::at(&wanted, self.last)?;
-        self.last = open.chain.last();
-        if let Some(before) = self.open.replace(open) {
-            let _ = before.file.sync_all();
-        }
+        let last = open.chain.last();
+        // What this counts as lost is told in the new file.
+        self.sync();
+        self.last = last;
+        self.open = Some(open);
         self.path = Some(wanted);
         Ok(())
     }
@@ -107,7 +111,7 @@ impl AuditFile {
         }
         self.write_lost();
         let written = match &mut self.open {
-            Some(open) => open.write(|chain| chain.link(&record.json_line())),
+            Some(open) => open.write(1, |chain| chain.link(&record.json_line())),
             None => {
                 self.lost.fetch_add(1, Relaxed);
                 return;
@@ -142,12 +146,21 @@ impl AuditFile {
             return;
         }
         let now = Timestamp::now();
-        match open.write(|chain| chain.link_dropped(now, lost)) {
+        match open.write(lost, |chain| chain.link_dropped(now, lost)) {
             Ok(()) => self.last = open.chain.last(),
             Err(error) => {
                 self.lost.fetch_add(lost, Relaxed);
                 self.give_up(&error);
             }
+        }
+    }
+
+    /// A disk that fails to sync may have dropped what it took, and reports that only once (fsync(2), "EIO").
+    fn sync(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        if let Err(error) = open.sync() {
+            self.lost.fetch_add(open.unsynced, Relaxed);
+            self.give_up(&error);
         }
     }
 
@@ -190,25 +203,30 @@ impl Open {
             file,
             chain,
             unsynced_since: Some(Instant::now()),
+            unsynced: 0,
         })
     }
 
-    fn write(&mut self, link: impl FnOnce(&mut Chain) -> Vec<u8>) -> io::Result<()> {
+    /// Appends a line that stands for so many records.
+    fn write(&mut self, records: u64, link: impl FnOnce(&mut Chain) -> Vec<u8>) -> io::Result<()> {
         let mut next = self.chain.clone();
         self.file.write_all(&link(&mut next))?;
         self.chain = next;
         self.unsynced_since.get_or_insert_with(Instant::now);
+        self.unsynced += records;
         Ok(())
     }
 
-    fn sync_when_due(&mut self) {
-        if self
-            .unsynced_since
+    fn is_sync_due(&self) -> bool {
+        self.unsynced_since
             .is_some_and(|at| at.elapsed() >= SYNC_EVERY)
-        {
-            self.unsynced_since = None;
-            let _ = self.file.sync_data();
-        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.unsynced_since = None;
+        self.file.sync_data()?;
+        self.unsynced = 0;
+        Ok(())
     }
 }
 
@@ -219,11 +237,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn records_lost_while_the_file_could_not_be_written_are_counted_in_a_whole_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.ndjson");
-        let record = AuditRecord {
+    fn record() -> AuditRecord {
+        AuditRecord {
             time: Timestamp::UNIX_EPOCH,
             request: RequestInfo {
                 method: "GET".into(),
@@ -233,7 +248,53 @@ mod tests {
             },
             status: 200,
             duration: Duration::ZERO,
-        };
+        }
+    }
+
+    #[test]
+    fn records_that_a_failing_disk_may_have_dropped_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.ndjson");
+        let mut audit = AuditFile::new(Arc::default());
+        audit.take(Some(path.clone())).unwrap();
+        audit.record(&record());
+        audit.sync();
+        assert_eq!(audit.lost.load(Relaxed), 0);
+        // It takes every write, and cannot be synced (EINVAL).
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        audit.open.as_mut().unwrap().file = null;
+        audit.record(&record());
+        audit.record(&record());
+        audit.sync();
+        assert_eq!(audit.lost.load(Relaxed), 2, "not those of earlier syncs");
+        audit.retry_at = None;
+        audit.record(&record());
+        drop(audit);
+        let report = verify(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        let chain = &report.chains[0];
+        assert_eq!((chain.records, chain.dropped), (2, 2));
+    }
+
+    #[test]
+    fn a_file_that_is_given_up_says_first_what_was_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.ndjson");
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut audit = AuditFile::new(Arc::clone(&lost));
+        audit.take(Some(path.clone())).unwrap();
+        audit.record(&record());
+        lost.store(3, Relaxed);
+        audit.take(None).unwrap();
+        assert_eq!(lost.load(Relaxed), 0);
+        let report = verify(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        assert_eq!(report.chains[0].dropped, 3);
+    }
+
+    #[test]
+    fn records_lost_while_the_file_could_not_be_written_are_counted_in_a_whole_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.ndjson");
+        let record = record();
         let mut audit = AuditFile::new(Arc::default());
         audit.take(Some(path.clone())).unwrap();
         audit.record(&record);
