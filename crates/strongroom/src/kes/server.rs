@@ -36,6 +36,11 @@ const UP: &str = "Server is up and running...";
 
 /// Runs a key server until it is asked to end.
 pub(super) async fn run(args: KesServerArgs) -> Result<()> {
+    // Before it is read: what changes from here on has to be noticed.
+    let before = match &args.config {
+        Some(path) => Some(look(&Files::of_path(path)).await),
+        None => None,
+    };
     let (mut config, notes, api_key) = if args.dev {
         let (config, api_key) = development(&args)?;
         (config, Vec::new(), api_key)
@@ -61,9 +66,9 @@ pub(super) async fn run(args: KesServerArgs) -> Result<()> {
     harden::no_core_dumps();
     let connections_max = connections_max();
 
-    let files = match &args.config {
-        Some(path) => Some(Watched::new(path, &config).await),
-        None => None,
+    let files = match (&args.config, before) {
+        (Some(path), Some(before)) => Some(Watched::new(path, &config, before).await),
+        _ => None,
     };
     let listener = crate::server::bind(config.address).await?;
     let listening = listener.local_addr()?;
@@ -127,9 +132,10 @@ struct Watched {
 }
 
 impl Watched {
-    async fn new(path: &Path, config: &Config) -> Self {
+    /// `before` saw the configuration file before it was read; the others are read after this.
+    async fn new(path: &Path, config: &Config, before: Look) -> Self {
         let files = Files::of(path, config);
-        let look = look(&files).await;
+        let look = look(&files).await.with_config_of(before);
         Self {
             path: path.to_owned(),
             files,
@@ -144,7 +150,7 @@ impl Watched {
         let in_use = if files == self.files {
             seen
         } else {
-            look(&files).await
+            look(&files).await.with_config_of(seen)
         };
         self.files = files;
         self.watch.took(in_use);

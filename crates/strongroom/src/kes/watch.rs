@@ -37,6 +37,16 @@ pub(super) struct Look {
     tls: Hash,
 }
 
+impl Look {
+    /// This look, but for the configuration file, which was read after the earlier one.
+    pub(super) fn with_config_of(self, earlier: Self) -> Self {
+        Self {
+            config: earlier.config,
+            ..self
+        }
+    }
+}
+
 /// What a change asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -88,6 +98,15 @@ impl Files {
             config: path.to_owned(),
             store: store.into_iter().flatten().collect(),
             tls,
+        }
+    }
+
+    /// The configuration file alone, while nobody has read which others there are.
+    pub(super) fn of_path(path: &Path) -> Self {
+        Self {
+            config: path.to_owned(),
+            store: Vec::new(),
+            tls: Vec::new(),
         }
     }
 

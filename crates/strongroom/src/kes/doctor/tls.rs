@@ -186,7 +186,7 @@ fn validity(step: &str, certificate: &X509Certificate<'_>, now: SystemTime, repo
         report.bad(
             step,
             format!(
-                "'{who}' expired on {}; renew it and send the server SIGHUP",
+                "'{who}' expired on {}; renew it, a running server takes the new files by itself",
                 day(until)
             ),
         );
@@ -194,7 +194,7 @@ fn validity(step: &str, certificate: &X509Certificate<'_>, now: SystemTime, repo
         report.warn(
             step,
             format!(
-                "'{who}' expires soon, on {}; renew it and send the server SIGHUP",
+                "'{who}' expires soon, on {}; renew it, a running server takes the new files by itself",
                 day(until)
             ),
         );

@@ -28,6 +28,27 @@ fn a_change_counts_when_two_looks_agree() {
 }
 
 #[test]
+fn a_configuration_that_changed_while_it_was_read_is_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kes.yml");
+    std::fs::write(&path, "one").unwrap();
+    let before = Files::of_path(&path).look();
+    // It is read here, and changed before its other files are known.
+    std::fs::write(&path, "two").unwrap();
+    let files = Files {
+        config: path,
+        store: Vec::new(),
+        tls: vec![dir.path().join("public.crt")],
+    };
+    let mut watch = Watch::new(files.look().with_config_of(before));
+    watch.see(files.look());
+    let whole = Change::Configuration {
+        is_store_changed: false,
+    };
+    assert_eq!(watch.see(files.look()), Some(whole));
+}
+
+#[test]
 fn what_was_refused_is_told_once_and_tried_again_later() {
     let mut watch = Watch::new(look(0, 0, 0));
     watch.see(look(1, 0, 0));
