@@ -20,6 +20,8 @@ use audit_file::{AuditFile, Message};
 
 /// Records that wait for a slow reader; what comes on top is dropped and counted, so that no request waits.
 const WAITING_MAX: usize = 16 * 1024;
+/// Audit records that wait are written together, up to so many bytes: what a pipe holds on Linux.
+const TOGETHER_BYTES_MAX: usize = 64 << 10;
 
 /// How records are written to standard output and standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,25 +156,38 @@ struct Terminal {
 
 impl Terminal {
     fn write(mut self, lines: &Receiver<Line>, lost: &Lost) {
-        for line in lines {
-            let errors = lost.errors.swap(0, Relaxed);
-            if errors > 0 {
-                say_lost(errors);
+        let mut together = Vec::new();
+        while let Ok(first) = lines.recv() {
+            let mut next = Some(first);
+            while let Some(line) = next {
+                self.take(&line, lost, &mut together);
+                next = lines.try_recv().ok();
             }
-            // Whoever reads the log may be gone: serving goes on.
-            let _ = match line {
-                Line::Audit(record, format) => {
-                    let text = self.audit(&record, format, lost.audit.swap(0, Relaxed));
-                    io::stdout().write_all(&text)
-                }
-                Line::Error(record, LogFormat::Text) => {
-                    io::stderr().write_all(record.text_line().as_bytes())
-                }
-                Line::Error(record, LogFormat::Json) => {
-                    io::stderr().write_all(&record.json_record())
-                }
-            };
+            write_out(&mut together);
         }
+    }
+
+    /// Writes a line; those of audit records stay in `together` for a while.
+    fn take(&mut self, line: &Line, lost: &Lost, together: &mut Vec<u8>) {
+        let errors = lost.errors.swap(0, Relaxed);
+        if errors > 0 {
+            say_lost(errors);
+        }
+        let error = match line {
+            Line::Audit(record, format) => {
+                let text = self.audit(record, *format, lost.audit.swap(0, Relaxed));
+                together.extend(text);
+                if together.len() >= TOGETHER_BYTES_MAX {
+                    write_out(together);
+                }
+                return;
+            }
+            Line::Error(record, LogFormat::Text) => record.text_line().into_bytes(),
+            Line::Error(record, LogFormat::Json) => record.json_record(),
+        };
+        // In the order in which things happened, where both go to one place.
+        write_out(together);
+        let _ = io::stderr().write_all(&error);
     }
 
     fn audit(&mut self, record: &AuditRecord, format: LogFormat, lost: u64) -> Vec<u8> {
@@ -198,6 +213,14 @@ impl Terminal {
                 text
             }
         }
+    }
+}
+
+/// Whoever reads the log may be gone: serving goes on.
+fn write_out(together: &mut Vec<u8>) {
+    if !together.is_empty() {
+        let _ = io::stdout().write_all(together);
+        together.clear();
     }
 }
 
