@@ -158,13 +158,20 @@ impl KesServer {
                 client: Arc::new(Client::new(peer.clone())),
             }
         };
-        let tls = Some(self.0.tls.clone());
+        let tls = {
+            let inner = Arc::clone(&self.0);
+            // The words of Go's server, which operators search for.
+            self.0.tls.clone().telling(move |address, why| {
+                let message = format!("http: TLS handshake error from {address}: {why}");
+                inner.log_error(&inner.state.load(), Level::INFO, message, None);
+            })
+        };
         // Without threads of its own the server is slower, and as good otherwise.
         let workers = Workers::start().ok();
         let serving = serve_on(
             workers.as_ref(),
             listener,
-            tls,
+            Some(tls),
             limits(connections_max),
             make_service,
             shutdown,

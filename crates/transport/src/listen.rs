@@ -294,8 +294,8 @@ async fn one_connection<M, S, B>(
             }
         }
         Ok(Ok(None)) => debug!(%address, "plain HTTP on the TLS port"),
-        Ok(Err(error)) => info!(%address, %error, "TLS handshake failed"),
-        Err(_) => info!(%address, "TLS handshake took too long"),
+        Ok(Err(error)) => tls.failed(address, &error),
+        Err(_) => tls.failed(address, &"it took too long"),
     }
 }
 

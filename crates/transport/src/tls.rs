@@ -1,5 +1,7 @@
 //! The server side of TLS: 1.2 and 1.3, hybrid post-quantum key exchange first, HTTP/2 before HTTP/1.1.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -58,7 +60,10 @@ pub enum TlsError {
 
 /// The TLS settings of a listener, exchangeable while it runs. New connections use the new ones; none is dropped.
 #[derive(Clone)]
-pub struct Tls(Arc<ArcSwap<ServerConfig>>);
+pub struct Tls(Arc<ArcSwap<ServerConfig>>, Option<OnFailure>);
+
+/// Told who failed a handshake, and why.
+type OnFailure = Arc<dyn Fn(SocketAddr, &dyn Display) + Send + Sync>;
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,10 +77,24 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] when the authorities of `client_auth` are not usable.
     pub fn new(identity: &Identity, client_auth: &ClientAuth) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(ArcSwap::new(server_config(
-            identity,
-            client_auth,
-        )?))))
+        let config = server_config(identity, client_auth)?;
+        Ok(Self(Arc::new(ArcSwap::new(config)), None))
+    }
+
+    /// The same settings, whose failed handshakes are told to `on_failure` instead of this program's own log.
+    #[must_use]
+    pub fn telling(
+        self,
+        on_failure: impl Fn(SocketAddr, &dyn Display) + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0, Some(Arc::new(on_failure)))
+    }
+
+    pub(crate) fn failed(&self, address: SocketAddr, why: &dyn Display) {
+        match &self.1 {
+            Some(tell) => tell(address, why),
+            None => tracing::info!(%address, error = %why, "TLS handshake failed"),
+        }
     }
 
     /// Exchanges certificate and client authentication for all connections accepted from now on.

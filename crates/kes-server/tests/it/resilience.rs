@@ -114,6 +114,26 @@ async fn a_hundred_requests_for_a_cold_key_read_the_store_once() {
 }
 
 #[tokio::test]
+async fn a_failed_handshake_is_in_the_error_log_with_the_address_of_the_client() {
+    let f = Fixture::start().await;
+    let mut client = tokio::net::TcpStream::connect(f.address).await.unwrap();
+    let address = client.local_addr().unwrap();
+    // No type that a TLS record has.
+    tokio::io::AsyncWriteExt::write_all(&mut client, &[0; 64])
+        .await
+        .unwrap();
+    let words = format!("http: TLS handshake error from {address}: ");
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while !f.records.error_texts().contains(&words) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(f.records.error_texts().contains("level=INFO"));
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_is_told_in_the_known_words_without_its_address() {
     let store = Arc::new(Told {
         is_away: true,
