@@ -30,9 +30,9 @@ def context(server, identity=None, verify=True):
     return made
 
 
-def connect(server, identity, **kwargs):
+def connect(server, identity, source=None, **kwargs):
     return http.client.HTTPSConnection("127.0.0.1", server.port, context=context(server, identity, **kwargs),
-                                       timeout=30)
+                                       timeout=30, source_address=source and (source, 0))
 
 
 def call(connection, method, path, body=None):
@@ -312,8 +312,15 @@ def test_more_connections_than_descriptors_do_not_end_the_server(kes):
         kept = connect(kes, kes.app)
         assert call(kept, "GET", "/v1/status")[0] == 200
         crowd = [socket.create_connection(("127.0.0.1", kes.port)) for _ in range(150)]
+        # One address never has all places: another client still gets one, and the first keeps its own.
+        other = connect(kes, kes.app, source="127.0.0.2")
+        assert call(other, "GET", "/v1/status")[0] == 200
+        assert call(kept, "POST", "/v1/key/generate/e2e-key", {})[0] == 200
+        crowd += [socket.create_connection(("127.0.0.1", kes.port), source_address=("127.0.0.3", 0))
+                  for _ in range(150)]
         until(lambda: "all places for connections are taken" in logged(kes))
         assert call(kept, "POST", "/v1/key/generate/e2e-key", {})[0] == 200
+        other.close()
         for sock in crowd:
             sock.close()
         until(kes.ready)
