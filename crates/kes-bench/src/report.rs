@@ -150,7 +150,7 @@ impl Report {
         let _ = writeln!(
             text,
             "\nMedians of {} alternating rounds of {} s, {cores} cores ({}), client and servers on the same machine, TLS 1.3 with client certificates, one request \
-             at a time on each connection, audit log {audit}, keys in memory. The bare server is hyper and rustls with the same settings that reads and answers \
+             at a time on each connection, audit log {audit}, keys remembered in memory. The bare server is hyper and rustls with the same settings that reads and answers \
              bodies of the same sizes. OpenBao answers `transit/datakey/plaintext` and `transit/decrypt` to an application's token, from memory.",
             self.rounds,
             self.seconds,

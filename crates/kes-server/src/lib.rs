@@ -5,13 +5,12 @@
 //! through the `cache` from a [`strongroom_keystore::KeyStore`].
 //!
 //! ```no_run
-//! # fn open_the_store(_: &strongroom_keystore::KeystoreConfig) -> Result<std::sync::Arc<dyn strongroom_keystore::KeyStore>, std::io::Error> { unimplemented!() }
 //! # async fn example(surroundings: strongroom_kes_server::Surroundings) -> Result<(), Box<dyn std::error::Error>> {
 //! use strongroom_kes_server::{Config, KesServer};
 //!
 //! let (config, warnings) = Config::parse(&std::fs::read_to_string("kes.yml")?, &|name| std::env::var(name).ok())?;
 //! let listener = strongroom_transport::bind(config.address).await?;
-//! let store = open_the_store(&config.keystore)?;
+//! let store = std::sync::Arc::new(strongroom_keystore::MemoryStore::new());
 //! let server = KesServer::start(config, store, surroundings).await?;
 //! let (shutdown, signal) = strongroom_transport::shutdown();
 //! server.run(listener, signal).await;
