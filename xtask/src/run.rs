@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// The root of the repository.
+/// The root of the repository: of the checkout that `cargo xtask` was called in. Cargo says so when it runs a program; the
+/// place of the build may be another checkout's, where several share a target folder.
 pub fn root() -> PathBuf {
-    let mut path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let mut path = package.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     path.pop();
     path
 }
